@@ -1,0 +1,37 @@
+"""The base of everything that params.yaml can set, and the value types that options share."""
+
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Options(BaseModel):
+    """Immutable; unknown keys, silent casts and nan are errors. Descriptions become docs and the JSON schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _ratio(value: object) -> object:
+    """Reads "8/255" as the literature writes it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(Fraction(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError('must be a number or a ratio such as "8/255"') from None
+
+
+def _listed(value: object) -> object:
+    """YAML gives lists; options are immutable and hold tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+PixelDistance = Annotated[float, BeforeValidator(_ratio, json_schema_input_type=float | str), Field(gt=0)]
+"""A distance in units of the pixel range [0, 1]; written as a number or a ratio."""
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+"""A name that the user gives to an entry. Without "-", which DVC uses to join the keys of a matrix."""
+
+Listed = BeforeValidator(_listed)
+"""Marks a tuple field that YAML writes as a list: `Annotated[tuple[int, ...], Listed]`."""
