@@ -1,0 +1,104 @@
+"""What an attack needs to know of an lp norm. Attacks take a ball, so none of them branches on the norm.
+
+Shapes: images, gradients and deltas float32 (N, C, H, W), masks bool (N, 1, H, W), true where the attacker may write.
+Radii in units of the pixel range [0, 1]. Draws are made on the generator's device, so that a CPU generator gives
+the same points for a model on any device.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Annotated, Literal, Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pixelprune.options import Options
+
+Radius = Annotated[float, Field(ge=0)]
+
+
+class Ball(Protocol):
+    """All perturbations of norm <= eps, image by image."""
+
+    @property
+    def eps(self) -> float: ...
+
+    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        """A uniform point of the ball on the pixels of the mask, zero elsewhere."""
+
+    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        """A uniform extreme point of the ball on the pixels of the mask (a sign vector; a point of the sphere)."""
+
+    def steepest(self, grad: Tensor) -> Tensor:
+        """The direction of norm 1 that a linear loss with this gradient rises fastest along; zero where grad is."""
+
+    def project(self, delta: Tensor) -> Tensor:
+        """The point of the ball nearest to delta in the l2 distance."""
+
+
+class LinfBall(Options):
+    norm: Literal["linf"] = "linf"
+    eps: Radius
+
+    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        return (2 * _draw(torch.rand, mask, channels, generator) - 1) * self.eps * mask
+
+    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        return (_draw(torch.rand, mask, channels, generator) - 0.5).sign() * self.eps * mask
+
+    def steepest(self, grad: Tensor) -> Tensor:
+        return grad.sign()
+
+    def project(self, delta: Tensor) -> Tensor:
+        return delta.clamp(-self.eps, self.eps)
+
+
+class L2Ball(Options):
+    norm: Literal["l2"] = "l2"
+    eps: Radius
+
+    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        dimension = channels * mask.sum((1, 2, 3), keepdim=True).clamp(min=1)
+        uniform = torch.rand((len(mask), 1, 1, 1), generator=generator, device=generator.device).to(mask.device)
+        return uniform ** (1 / dimension) * self.corner(mask, channels, generator)
+
+    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        return self.eps * self.steepest(_draw(torch.randn, mask, channels, generator) * mask)
+
+    def steepest(self, grad: Tensor) -> Tensor:
+        # Scaled by the largest value first: the squares of a tiny gradient would underflow.
+        tiny = torch.finfo(grad.dtype).tiny
+        grad = grad / grad.abs().amax((1, 2, 3), keepdim=True).clamp(min=tiny)
+        return grad / _length(grad).clamp(min=tiny)
+
+    def project(self, delta: Tensor) -> Tensor:
+        # image + delta is rounded to float32, by up to 2**-25 a value; the rounded sum shall still lie in the ball.
+        radius = max(self.eps - 2**-25 * sqrt(delta[0].numel()), self.eps / 2) if len(delta) else self.eps
+        return delta * (radius / _length(delta).clamp(min=max(radius, torch.finfo(delta.dtype).tiny)))
+
+
+def inside(images: Tensor, delta: Tensor, ball: Ball) -> Tensor:
+    """images + the nearest delta of the ball, in [0, 1].
+
+    The clamp moves every pixel towards `images`, so it cannot leave the ball again.
+    """
+    return (images + ball.project(delta)).clamp(0, 1)
+
+
+def usable(grad: Tensor, points: Tensor, mask: Tensor) -> Tensor:
+    """The gradient where a step along it can change the image: on the mask, and not out of [0, 1].
+
+    Without the second part an l2 step spends its length on pixels that the clamp puts back.
+    """
+    blocked = ((points <= 0) & (grad < 0)) | ((points >= 1) & (grad > 0))
+    return (grad * mask).masked_fill(blocked, 0)
+
+
+def _draw(kind: Callable[..., Tensor], mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    shape = (len(mask), channels, *mask.shape[2:])
+    return kind(shape, generator=generator, device=generator.device).to(mask.device)
+
+
+def _length(delta: Tensor) -> Tensor:
+    return delta.flatten(1).norm(dim=1).view(-1, 1, 1, 1)

@@ -1,0 +1,26 @@
+"""Losses that attacks climb, one value per image: logits (N, K), labels int64 (N,) -> float32 (N,)."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits.float(), labels, reduction="none")
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Best wrong logit minus the right one: positive exactly where the image is misclassified. Any K >= 2."""
+    logits = logits.float()
+    right = logits.gather(1, labels[:, None]).squeeze(1)
+    wrong = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return wrong - right
+
+
+LossName = Literal["cross_entropy", "margin"]
+LOSSES: dict[LossName, Loss] = {"cross_entropy": cross_entropy, "margin": margin}

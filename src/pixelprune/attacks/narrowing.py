@@ -1,0 +1,52 @@
+"""Models that carry something of their own for each image (a frozen mask, a count) and can drop images.
+
+A plain model is any callable from images float32 (N, C, H, W) to logits (N, K). One that holds a value per image has
+a method `narrow(index)` that gives the model of those images only; attacks call it when an image leaves their batch.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Model = Callable[[Tensor], Tensor]
+
+
+def narrow(model: Model, index: Tensor) -> Model:
+    """The model for images[index]; index int64 (M,), or bool (N,). A model without a value per image is its own."""
+    return model.narrow(index) if hasattr(model, "narrow") else model
+
+
+class Budget:
+    """What an attack spends on each image of a batch: forward and backward passes, int64 (N,) on the CPU."""
+
+    def __init__(self, images: int) -> None:
+        self.forward = torch.zeros(images, dtype=torch.int64)
+        self.backward = torch.zeros(images, dtype=torch.int64)
+
+
+class Counted:
+    """A model that books its passes to a budget, image by image.
+
+    A batch may hold every image several times (an attack that averages over draws); each copy is a pass.
+    Gradient passes are told by an input that requires a gradient. Raises ValueError for a batch whose images it
+    cannot tell: an attack must narrow its model before it calls it with fewer images.
+    """
+
+    def __init__(self, model: Model, budget: Budget, rows: Tensor | None = None) -> None:
+        """rows: int64 (M,), where in the budget the model's images stand; all of them where left out."""
+        self.model = model
+        self.budget = budget
+        self.rows = torch.arange(len(budget.forward)) if rows is None else rows
+
+    def __call__(self, images: Tensor) -> Tensor:
+        copies, rest = divmod(len(images), max(len(self.rows), 1))
+        if rest:
+            raise ValueError(f"called with {len(images)} images, but this model is narrowed to {len(self.rows)}")
+        self.budget.forward[self.rows] += copies
+        if images.requires_grad and torch.is_grad_enabled():
+            self.budget.backward[self.rows] += copies
+        return self.model(images)
+
+    def narrow(self, index: Tensor) -> "Counted":
+        return Counted(narrow(self.model, index), self.budget, self.rows[index.cpu()])
