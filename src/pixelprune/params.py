@@ -39,7 +39,7 @@ def load(entry: str, kind: type[T], path: Path = FILE) -> T:
         if not isinstance(node, dict) or key not in node:
             here = ".".join(entry.split(".")[:depth]) or "the top level"
             names = sorted(map(str, node)) if isinstance(node, dict) else []
-            raise ParamsError(f"{path}: no {entry}; {here} has: {', '.join(names) or 'no entries'}{_near(key, names)}")
+            raise ParamsError(f"{path}: no {entry}; {here} has: {', '.join(names) or 'no entries'}{near(key, names)}")
         node = node[key]
     return validated(node, kind, f"{entry}.", path)
 
@@ -60,11 +60,11 @@ def _line(mistake: dict[str, Any] | Any, kind: Any) -> str:
     found = mistake["input"]
     match mistake["type"]:
         case "extra_forbidden":
-            return f"{where}: no such key{_near(str(mistake['loc'][-1]), sorted(set(_fields())))}"
+            return f"{where}: no such key{near(str(mistake['loc'][-1]), sorted(set(_fields())))}"
         case "union_tag_invalid":
             known = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
             tag = mistake["ctx"]["tag"]
-            return f"{where}.name: no such name {tag!r}; there is {', '.join(known)}{_near(tag, known)}"
+            return f"{where}.name: no such name {tag!r}; there is {', '.join(known)}{near(tag, known)}"
         case "union_tag_not_found":
             return f"{where}: needs a `name`"
         case "missing":
@@ -75,9 +75,10 @@ def _line(mistake: dict[str, Any] | Any, kind: Any) -> str:
     return f"{where}: {message[:1].lower()}{message[1:]}, found {found!r}"
 
 
-def _near(word: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def near(word: str, names: list[str]) -> str:
+    """"; did you mean ...?" where one of the names is close to the word, else nothing."""
+    found = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _fields(model: type[Options] = Options) -> Iterator[str]:

@@ -1,0 +1,18 @@
+"""How much of a study is evaluated: counts of images, and the corruptions."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pixelprune.corruptions.catalog import CorruptionName
+from pixelprune.options import Listed, Options
+
+
+class Evaluation(Options):
+    images: int = Field(500, ge=1, description="Test images attacked, stratified by class. Clean accuracy uses all.")
+    check_images: int = Field(32, ge=1, description="Of these, how many the costly checks use.")
+    corruptions: Annotated[tuple[CorruptionName, ...], Listed] = Field((), description="Corruptions to apply.")
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Listed] = Field(
+        (1, 2, 3, 4, 5), description="Their severities."
+    )
+    corruption_images: int = Field(100, ge=1, description="Test images corrupted, stratified by class.")

@@ -1,0 +1,36 @@
+"""One line to a trained model: `load_model("foreground/adversarial/0", study="studies/gtsrb")`."""
+
+import difflib
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pixelprune import artifacts, params, runtime, selecting
+from pixelprune.errors import ArtifactError
+from pixelprune.fills.catalog import Fill
+from pixelprune.pruning import PrunedModel
+
+
+def load_model(run: str, study: str | Path = ".", device: str | torch.device | None = None) -> nn.Module:
+    """The whole pipeline of a finished run in eval mode: images float32 (N, 3, H, W) in [0, 1] -> logits (N, K).
+
+    run: "STRATEGY/TRAINING/SEED". study: the folder with its params.yaml. It prunes each image with a mask computed from
+    that image and normalizes inside. Raises ArtifactError for a run that is not there, with the nearest name, and for an
+    oracle strategy, whose masks come from annotation and cannot be computed from an image.
+    """
+    folder = Path(study)
+    if not (folder / "models" / run / "card.json").is_file():
+        known = sorted("/".join(path.parts[-4:-1]) for path in (folder / "models").glob("*/*/*/card.json"))
+        near = difflib.get_close_matches(run, known, n=3)
+        hint = f"Near: {', '.join(near)}." if near else f"There is: {', '.join(known) or 'none'}."
+        raise ArtifactError(f"{folder / 'models' / run}: no such run. {hint} Run `dvc repro`, or `dvc pull`.")
+    target = runtime.device() if device is None else torch.device(device)
+    network = selecting.load_network(folder / "models" / run).to(target)
+    pruned = folder / "data/pruned" / run.split("/")[0]
+    card = artifacts.load_json(pruned / "card.json")
+    rank = selecting.load(pruned).rank(target)
+    if rank is None:
+        raise ArtifactError(f"{run}: its masks come from annotation. Use load_model with a strategy that has a segmenter.")
+    fill = params.validated(card["fill"], Fill, "fill.", pruned / "card.json")
+    return PrunedModel(network, rank, card["keep"], fill).eval()

@@ -1,0 +1,38 @@
+"""What a stage decides about the machine it runs on: device, number format, memory layout, allocator.
+
+Rules look at what the hardware declares, never at a stopwatch: results must not depend on the load.
+"""
+
+import ctypes
+import os
+import sys
+
+import torch
+
+
+def device() -> torch.device:
+    """The accelerator where there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def computes_bfloat16(target: torch.device) -> bool:
+    """True where bfloat16 convolutions run on hardware of their own, so that training in them pays."""
+    if target.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def prepare() -> None:
+    """Called once by a stage that computes: fixed threads, and memory that stays with the process.
+
+    glibc gives blocks of more than 32 MB back to the system at once, and every training step faults them in again.
+    """
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    if sys.platform == "linux":
+        trim_threshold, mmap_max = -1, -4
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(mmap_max, 0)
+            mallopt(trim_threshold, 2**31 - 1)

@@ -1,0 +1,88 @@
+"""What params.yaml holds as a whole: one data set and one grid."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pixelprune import params
+from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.threat import Threat
+from pixelprune.datasets.catalog import Dataset
+from pixelprune.errors import ParamsError
+from pixelprune.harness.settings import Evaluation
+from pixelprune.maps.catalog import Map
+from pixelprune.models.catalog import Network
+from pixelprune.options import Key, Listed, Options
+from pixelprune.pruning import Strategy
+from pixelprune.segmenters.catalog import Segmenter
+from pixelprune.training.catalog import Training
+
+FULL = "none"
+"""The strategy that prunes nothing: the model that every other is compared with."""
+
+
+class Study(Options):
+    """The sections of params.yaml. A run is a strategy, a training and a seed."""
+
+    root: str = Field(description="Path from the study's folder to the root of the repository.")
+    dataset: Dataset
+    segmenters: dict[Key, Segmenter]
+    maps: dict[Key, Map]
+    strategies: dict[Key, Strategy]
+    network: Network
+    trainings: Annotated[dict[Key, Training], Field(min_length=1)]
+    silhouette: Training = Field(description="How the network learns that sees nothing but the mask.")
+    seeds: Annotated[tuple[int, ...], Listed, Field(min_length=1)]
+    threats: Annotated[dict[Key, Threat], Field(min_length=1)]
+    ladder: Annotated[dict[Key, Attack], Field(min_length=1)]
+    evaluation: Evaluation
+
+    @property
+    def runs(self) -> list[tuple[str, str, int]]:
+        return [(s, t, seed) for s in self.strategies for t in self.trainings for seed in self.seeds]
+
+
+def load() -> Study:
+    """The study of the current folder, checked as a whole. Raises ParamsError that lists every mistake."""
+    study: Study = params.validated(params.read(), Study)
+    check(study)
+    return study
+
+
+def check(study: Study) -> None:
+    """What no entry can know by itself: that the entries fit together. Raises ParamsError."""
+    mistakes = [*_strategies(study), *_maps(study)]
+    if len(set(study.seeds)) < len(study.seeds):
+        mistakes.append(f"seeds: found {list(study.seeds)}, expected each seed once")
+    if mistakes:
+        lines = "\n".join(f"  {line}" for line in mistakes)
+        raise ParamsError(f"{params.FILE}: {len(mistakes)} to fix\n{lines}")
+
+
+def _strategies(study: Study) -> list[str]:
+    mistakes = []
+    full = study.strategies.get(FULL)
+    if full is None or full.keep != 1:
+        mistakes.append(f"strategies.{FULL}: needed, with keep: 1; it is the model that the others are compared with")
+    for key, strategy in study.strategies.items():
+        own_map = study.maps.get(strategy.map)
+        if own_map is None:
+            near = params.near(strategy.map, list(study.maps))
+            mistakes.append(f"strategies.{key}.map: no map {strategy.map!r} among maps{near}")
+        elif strategy.keep == "own" and not own_map.has_region:
+            mistakes.append(f"strategies.{key}.keep: map {strategy.map!r} ({own_map.name}) has no region of its own")
+    return mistakes
+
+
+def _maps(study: Study) -> list[str]:
+    mistakes = []
+    segments = [f"data/segments/{key}" for key in study.segmenters]
+    for key, entry in study.maps.items():
+        if entry.needs == "foreground" and entry.reads not in segments:
+            known = ", ".join(segments) or "none: segmenters is empty"
+            mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected a segmenter's output: {known}")
+        elif entry.needs == "model" and entry.reads not in [f"models/{s}/{t}/{seed}" for s, t, seed in study.runs]:
+            mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected a run: models/STRATEGY/TRAINING/SEED")
+        elif entry.needs == "nothing" and entry.reads != "data/raw":
+            mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected 'data/raw'")
+    return mistakes

@@ -1,0 +1,34 @@
+"""Random crops and mirror images of whole batches, on the device."""
+
+import torch
+from torch import Tensor
+
+
+def positions(
+    count: int, height: int, width: int, *, shift: int, flip: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Where each pixel of the augmented images comes from: rows int64 (N, H), columns int64 (N, W).
+
+    Every image moves by up to `shift` pixels each way; beyond its edge it is reflected. `flip` mirrors every second one.
+    """
+    rows = torch.arange(height) + _uniform(count, shift, generator)
+    columns = torch.arange(width) + _uniform(count, shift, generator)
+    if flip:
+        mirrored = torch.rand(count, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    return _reflect(rows, height), _reflect(columns, width)
+
+
+def gather(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """images (N, C, H, W) taken at those positions."""
+    count = torch.arange(len(images), device=images.device)
+    return images[count[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _uniform(count: int, shift: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(-shift, shift + 1, (count, 1), generator=generator)
+
+
+def _reflect(positions: Tensor, size: int) -> Tensor:
+    positions = positions.abs()
+    return torch.where(positions >= size, 2 * (size - 1) - positions, positions)

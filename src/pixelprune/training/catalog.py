@@ -1,0 +1,11 @@
+"""The trainings that params.yaml can name. To add one: write its file, add its class to the union."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pixelprune.training.n_fgsm import NFGSM
+from pixelprune.training.natural import Natural
+from pixelprune.training.pgd import PGDTraining
+
+Training = Annotated[Natural | NFGSM | PGDTraining, Field(discriminator="name")]

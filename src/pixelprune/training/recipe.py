@@ -1,0 +1,39 @@
+"""What every training shares: the options of the loop, and the place where a member perturbs its images."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pixelprune.options import Options
+
+Model = Callable[[Tensor], Tensor]
+
+
+class TrainingOptions(Options):
+    """A way to learn weights. Members define `perturb`."""
+
+    name: str
+    epochs: int = Field(8, ge=1, description="Passes over the training images.")
+    batch: int = Field(128, ge=2, description="Images of one step.")
+    learning_rate: float = Field(0.2, gt=0, description="Peak of the one-cycle schedule.")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty of all weights.")
+    shift: int = Field(2, ge=0, description="Random crop: moves an image by up to so many pixels, edges reflected.")
+    flip: bool = Field(False, description="Random mirror images. Off where left and right mean something.")
+    select: Literal["clean", "robust"] = Field("clean", description="Accuracy on validation that picks the epoch.")
+    validation_images: int = Field(200, ge=1, description="Validation images attacked after each epoch.")
+    validation_steps: int = Field(5, ge=1, description="PGD steps of that attack.")
+
+    @property
+    def trained_eps(self) -> float:
+        """The linf radius that the training defends, 0 where it defends none."""
+        return 0.0
+
+    def perturb(self, model: Model, images: Tensor, labels: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
+        """The images to learn from, float32 (N, C, H, W) in [0, 1]; differs from `images` only under the mask.
+
+        model: images -> logits of the network being trained, pruning included. mask: bool (N, 1, H, W), true = kept.
+        """
+        raise NotImplementedError

@@ -1,0 +1,114 @@
+"""The training of one run, from files to files: data, masks and options in; weights, curve and card out."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas
+import torch
+
+from pixelprune import artifacts, closure, pruned, runtime, sampling, state
+from pixelprune.datasets import split
+from pixelprune.models import store
+from pixelprune.models.network import NetworkOptions, Normalize, multiply_adds
+from pixelprune.training import loop
+from pixelprune.training.recipe import TrainingOptions
+
+
+def train(
+    network: NetworkOptions,
+    training: TrainingOptions,
+    seed: int,
+    *,
+    raw: Path,
+    pruned_folder: Path,
+    out: Path,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Trains, writes model.safetensors, last.safetensors, curve.csv and card.json into `out`; returns the card.
+
+    A killed training goes on from its last whole epoch and ends with the bytes of an undisturbed one.
+    """
+    strategy, data = pruned.load(pruned_folder), split.load(raw, "train")
+    classes = split.load_card(raw)["classes"]
+    masks = strategy.masks("train", len(data)).to(device)
+    task = loop.Task(
+        training=training,
+        train=_part(data, masks, device, held_out=False),
+        validation=_part(data, masks, device, held_out=True),
+        fill=strategy.fill,
+        seed=seed,
+        masks_move=strategy.behaviour == "dynamic" or strategy.oracle,
+        bfloat16=runtime.computes_bfloat16(device),
+    )
+    model = build(network, len(classes), task.train.images, seed, device)
+    files = [raw / f"train/{name}.npy" for name in ("images", "labels", "validation")]
+    name = state.fingerprint(
+        network=network.model_dump(mode="json"),
+        training=training.model_dump(mode="json"),
+        seed=seed,
+        files=[state.file_digest(path) for path in [*files, pruned_folder / "train.npy", pruned_folder / "card.json"]],
+        code=closure.digest(closure.closure(Path(__file__))),
+        device=device.type,
+    )
+    with state.locked(name) as folder:
+        outcome = loop.train(model, task, folder, each_epoch=lambda line: print(f"  {line}", flush=True))
+        card = _card(network, training, outcome, classes) | {
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "macs": multiply_adds(model, strategy.height, strategy.width),
+            "seed": seed,
+            "train_images": len(task.train),
+            "validation_images": len(task.validation),
+        }
+        store.save(out / "model.safetensors", model)
+        artifacts.save_tensors(out / "last.safetensors", outcome.last)
+        curve = pandas.DataFrame(outcome.curve).astype({"epoch": int})
+        artifacts.save_text(out / "curve.csv", curve.to_csv(index=False, float_format="%.6g"))
+        artifacts.save_json(out / "card.json", card)
+        state.forget(folder)
+    return card
+
+
+def build(
+    network: NetworkOptions, classes: int, images: torch.Tensor, seed: int, device: torch.device
+) -> torch.nn.Module:
+    """The network with its first weights, normalizing by the statistics of images uint8 (N, 3, H, W)."""
+    model = network.build(classes, sampling.torch_generator(seed, "weights"))
+    for module in model.modules():
+        if isinstance(module, Normalize):
+            module.fit(images.cpu())
+    return model.to(device)
+
+
+def _part(data: split.Split, masks: torch.Tensor, device: torch.device, *, held_out: bool) -> loop.Images:
+    """The validation part, or what is left to train on. Without a validation part both are the training images."""
+    validation = data.validation
+    chosen = torch.ones(len(data), dtype=torch.bool)
+    if validation is not None and validation.any():
+        chosen = torch.from_numpy(validation == held_out)
+    rows = chosen.nonzero().squeeze(1)
+    if held_out:  # a short attack reads the first of them: let those be of all classes
+        rows = rows[torch.randperm(len(rows), generator=sampling.torch_generator(0, "validation order"))]
+    images = torch.from_numpy(data.images[rows.numpy()]).permute(0, 3, 1, 2).contiguous()
+    labels = torch.from_numpy(data.labels[rows.numpy()])
+    return loop.Images(images.to(device), labels.to(device), masks[rows.to(device)])
+
+
+def _card(
+    network: NetworkOptions, training: TrainingOptions, outcome: loop.Outcome, classes: list[str]
+) -> dict[str, Any]:
+    best = outcome.curve[outcome.best_epoch - 1]
+    last = outcome.curve[-1]
+    select: Literal["clean", "robust"] = training.select
+    return {
+        "network": network.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+        "classes": classes,
+        "best_epoch": outcome.best_epoch,
+        "epochs": training.epochs,
+        "selected_by": f"{select} accuracy on the validation part",
+        "alarm": outcome.alarm,
+        "validation_clean": round(best["validation_clean"], 4),
+        "validation_robust": round(best["validation_robust"], 4),
+        "last_validation_clean": round(last["validation_clean"], 4),
+        "last_validation_robust": round(last["validation_robust"], 4),
+    }
