@@ -1,0 +1,129 @@
+"""Checks that need nothing but the table of rows: is an attack's report consistent with itself?
+
+**Source:** N. Carlini et al., On Evaluating Adversarial Robustness, arXiv 1902.06705; A. Athalye et al., Obfuscated
+Gradients, arXiv 1802.00420 (iterative beats single-step, unbounded attacks succeed); M. Pintor et al., Indicators of
+Attack Failure, arXiv 2106.09947 (silent success).
+
+A check is {"id", "title", "found", "threshold", "severity", "verdict"}: severity F (fatal: the number is not printed)
+or W (a warning: upper bound only); verdict pass, fail, not run or not applicable. One that applies and did not run
+counts as a warning.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+import pandas as pd
+
+from pixelprune.evaluation.intervals import percent
+from pixelprune.evaluation.leak import leak
+from pixelprune.evaluation.rows import UNBOUNDED
+
+Check = dict[str, str]
+
+SLACK: Final = 1e-6
+"""By how much a float32 distance may exceed eps."""
+UNBOUNDED_SHARE: Final = 0.005
+"""What may stand under an unbounded attack that reaches every pixel."""
+
+
+def row_checks(rows: pd.DataFrame, single_step: Collection[str], iterative: Collection[str]) -> list[Check]:
+    """All checks of this file, in the order of their ids. The collections hold keys of the ladder."""
+    return [
+        feasible(rows),
+        monotone(rows),
+        unbounded(rows),
+        iterative_is_stronger(rows, single_step, iterative),
+        silent_success(rows),
+    ]
+
+
+def feasible(rows: pd.DataFrame) -> Check:
+    """E2. Within the ball and the mask, and a number. (That pixels are in [0, 1] is checked where they are held.)"""
+    distance = rows["linf"].where(rows["norm"] == "linf", rows["l2"])
+    numbers = rows[["linf", "l2", "adv_margin", "clean_margin"]].notna().all(axis=1)
+    wrong = ~(distance <= rows["eps"] + SLACK) | ~numbers | (rows["changed_outside"] != 0)
+    found = f"{int(wrong.sum())} of {len(rows)} rows outside" + (
+        f", first: {_place(rows[wrong])}" if wrong.any() else ""
+    )
+    threshold = "no row beyond eps + 1e-6, with nan, or changed where writing is not allowed"
+    return _check("E2", "adversarial images are feasible", found, threshold, "F", wrong.any())
+
+
+def monotone(rows: pd.DataFrame) -> Check:
+    """E4. With warm starts an image that is broken at a small radius is broken at every larger one."""
+    title, threshold = "a larger eps never saves an image", "0 images"
+    keys = ["access", "threat", "image", "eps"]
+    broken = (rows["adv_pred"] != rows["label"]).groupby([rows[key] for key in keys], observed=True).any()
+    broken = broken.sort_index().astype(int)
+    if broken.index.droplevel("eps").is_unique:
+        return _check("E4", title, "one eps only", threshold, "F", None)
+    saved = broken.groupby(level=keys[:3], observed=True).diff() < 0
+    places = sorted({f"{access} {threat}" for access, threat, _, _ in broken.index[saved]})
+    found = f"{int(saved.sum())} images" + (f" ({', '.join(places)})" if places else "")
+    return _check("E4", title, found, threshold, "F", bool(saved.any()))
+
+
+def unbounded(rows: pd.DataFrame) -> Check:
+    """E5. Fatal where every pixel is open; where only kept pixels are, what stands is a measurement of the outline."""
+    title = "an unbounded attack leaves nothing standing"
+    free = rows[rows["threat"] == UNBOUNDED]
+    if "full" not in set(free["access"]):
+        rate = leak(rows)
+        if rate is None:
+            return _check("E5", title, "no rows of the unbounded threat", "", "W", "not run")
+        return _check("E5", title, f"leak {rate}: used of the outline", "a measurement under kept access", "W", None)
+    rate = leak(rows, "full")
+    assert rate is not None
+    threshold = f"at most {percent(UNBOUNDED_SHARE)} % or 1 image"
+    if is_constant(free.loc[free["access"] == "full", ["image", "clean_pred"]].drop_duplicates()["clean_pred"]):
+        return _check("E5", title, f"{rate}; one class for all images", threshold, "F", None)
+    return _check("E5", title, str(rate), threshold, "F", rate.successes > max(1, UNBOUNDED_SHARE * rate.n))
+
+
+def iterative_is_stronger(rows: pd.DataFrame, single_step: Collection[str], iterative: Collection[str]) -> Check:
+    """E8. At every access, threat and eps the iterative attacks break what the single-step ones do, to one image."""
+    title, threshold = "iterative attacks are not weaker than single-step ones", "at most 1 image"
+    ran = set(rows["attack"])
+    if not ran & set(single_step) or not ran & set(iterative):
+        return _check("E8", title, "the ladder does not hold both kinds", threshold, "F", None)
+    excess = (_broken(rows, single_step) - _broken(rows, iterative)).dropna()
+    worst = int(excess.max())
+    access, threat, eps = excess.idxmax()
+    found = f"single-step breaks {max(worst, 0)} images more" + (f" ({access} {threat} {eps:.4f})" if worst > 0 else "")
+    return _check("E8", title, found, threshold, "F", worst > 1)
+
+
+def silent_success(rows: pd.DataFrame) -> Check:
+    """E19. An image wrong from the start was given back right, or a margin contradicts its own prediction."""
+    lost = (rows["clean_pred"] != rows["label"]) & (rows["adv_pred"] == rows["label"])
+    wrong, margin = rows["adv_pred"] != rows["label"], rows["adv_margin"]
+    contradicts = (wrong & (margin < 0)) | (~wrong & (margin > 0))
+    found = f"{int(lost.sum())} successes lost, {int(contradicts.sum())} margins contradict the prediction"
+    return _check("E19", "no success is lost on the way", found, "0 rows", "F", bool((lost | contradicts).any()))
+
+
+def is_constant(predictions: "pd.Series[int]") -> bool:
+    """Whether a model says one class for all images (of which there are several)."""
+    return len(predictions) > 1 and predictions.nunique() == 1
+
+
+def _broken(rows: pd.DataFrame, attacks: Collection[str]) -> "pd.Series[int]":
+    """Images broken by any of the attacks, at each access, threat and eps."""
+    own = rows[rows["attack"].isin(list(attacks))]
+    keys = ["access", "threat", "eps"]
+    broken = (own["adv_pred"] != own["label"]).groupby([own[key] for key in [*keys, "image"]], observed=True).any()
+    return broken.groupby(level=keys, observed=True).sum()
+
+
+def _place(rows: pd.DataFrame) -> str:
+    row = rows.iloc[0]
+    return f"{row['access']} {row['threat']} {row['attack']} eps {row['eps']:.4f} image {row['image']}"
+
+
+def _check(id: str, title: str, found: str, threshold: str, severity: str, failed: bool | str | None) -> Check:
+    """failed: whether it failed; None: not applicable; "not run"."""
+    verdict = (
+        failed if isinstance(failed, str) else "not applicable" if failed is None else "fail" if failed else "pass"
+    )
+    parts = {"id": id, "title": title, "found": found, "threshold": threshold}
+    return {**parts, "severity": severity, "verdict": verdict}
