@@ -24,6 +24,9 @@ from pixelprune.options import Key, Options
 
 Share = float | Literal["own"]
 
+BLOCK = 1 << 20
+"""Pixels that are sorted at once: bounds the memory, changes nothing else."""
+
 
 def _share(value: object) -> object:
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -61,17 +64,17 @@ def keep_mask(ranking: NDArray[np.floating[Any]], keep: Share, seed: int = 0) ->
         raise ValueError(f"ranking has {np.sum(~np.isfinite(stored))} values that are not finite (as float16)")
     if keep == "own":
         return stored > np.float16(0.5)
-    flat = stored.reshape(len(stored), -1)
-    size = flat.shape[1]
-    drop = size - max(round(keep * size), 1)
-    if drop == 0 or not len(flat):
-        return np.ones(stored.shape, bool)
-    # No two pixels of an image share a key (value, place in the random order), so one threshold parts them exactly.
+    size = stored.shape[1] * stored.shape[2]
+    kept = max(round(keep * size), 1)
     ties = sampling.numpy_generator(seed, "ties").permutation(size)
-    wide, bits = (np.uint32, 16) if size <= 1 << 16 else (np.uint64, 32)
-    keys = (_sortable(flat).astype(wide) << wide(bits)) | ties.astype(wide)
-    threshold = np.partition(keys, drop, axis=1)[:, drop : drop + 1]
-    return (keys >= threshold).reshape(stored.shape)
+    mask = np.ones((len(stored), size), bool)
+    block = max(BLOCK // size, 1)
+    for start in range(0, len(stored) if kept < size else 0, block):
+        # No two pixels of an image share a key (value, place in the random order): one threshold parts them exactly.
+        keys = _sortable(stored[start : start + block].reshape(-1, size)) << 32 | ties
+        threshold = np.partition(keys, size - kept, axis=1)[:, size - kept, None]
+        mask[start : start + block] = keys >= threshold
+    return mask.reshape(stored.shape)
 
 
 def pack(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -139,7 +142,7 @@ class PrunedModel:
         return FrozenModel(self.model, mask, self.fill)
 
 
-def _sortable(values: NDArray[np.float16]) -> NDArray[np.uint16]:
-    """Bits that sort as the numbers do; -0 equals 0."""
-    bits = (values + np.float16(0)).view(np.uint16)
-    return np.where(bits >> 15 == 1, ~bits, bits | np.uint16(0x8000))
+def _sortable(values: NDArray[np.float16]) -> NDArray[np.int64]:
+    """Whole numbers below 2**16 that sort as the values do; -0 equals 0."""
+    bits = (values + np.float16(0)).view(np.uint16).astype(np.int64)
+    return np.where(bits < 0x8000, bits + 0x8000, 0xFFFF - bits)

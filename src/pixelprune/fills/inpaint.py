@@ -1,8 +1,8 @@
 """Inpainting: the dropped pixels are continued from the border of the kept ones.
 
 Source: Telea, "An image inpainting technique based on the fast marching method", Journal of Graphics Tools 9(1), 2004;
-OpenCV's implementation, on 8-bit pixels. It has no gradient: backward treats the filled pixels as constant (BPDA with
-a constant, Athalye et al., arXiv:1802.00420, section 4.1), so gradients reach the kept pixels only directly.
+OpenCV's implementation, on 8-bit pixels. It has no gradient: backward treats the filled pixels as constant (a
+surrogate for the backward pass only, BPDA: Athalye et al., arXiv:1802.00420), so gradients reach kept pixels alone.
 """
 
 from typing import ClassVar, Literal

@@ -5,9 +5,32 @@ from typing import Annotated
 from pydantic import Field
 
 from pixelprune.maps.background import Background
+from pixelprune.maps.blobs import Blobs
+from pixelprune.maps.centre import Centre
 from pixelprune.maps.constant import Constant
 from pixelprune.maps.foreground import Foreground
+from pixelprune.maps.gradient import Gradient
+from pixelprune.maps.image_pca import ImagePCA
+from pixelprune.maps.pca import PCA
 from pixelprune.maps.random import Random
 from pixelprune.maps.shifted import Shifted
+from pixelprune.maps.smoothgrad import SmoothGrad
+from pixelprune.maps.sobel import Sobel
+from pixelprune.maps.variance import Variance
 
-Map = Annotated[Background | Constant | Foreground | Random | Shifted, Field(discriminator="name")]
+Map = Annotated[
+    Background
+    | Blobs
+    | Centre
+    | Constant
+    | Foreground
+    | Gradient
+    | ImagePCA
+    | PCA
+    | Random
+    | Shifted
+    | SmoothGrad
+    | Sobel
+    | Variance,
+    Field(discriminator="name"),
+]
