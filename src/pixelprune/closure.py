@@ -6,7 +6,7 @@ Imports inside functions count, those for type checkers only do not. Packages' `
 import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def digest(paths: Iterable[Path], source: Path = SOURCE) -> str:
     return total.hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tree_of(path: Path, changed: int) -> ast.Module:
     return ast.parse(path.read_bytes(), filename=str(path))
 

@@ -1,7 +1,5 @@
 """Reads params.yaml: a stage asks for the entry that it depends on, by the dotted path that dvc.yaml uses."""
 
-import difflib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +7,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pixelprune.errors import ParamsError
-from pixelprune.options import Options
+from pixelprune.mistakes import lines, near
+
+__all__ = ["FILE", "load", "near", "read", "to_fix", "validated"]
 
 T = TypeVar("T")
 
@@ -19,13 +19,16 @@ FILE = Path("params.yaml")
 def read(path: Path = FILE) -> dict[str, Any]:
     """The whole file as plain values. Raises ParamsError where it is missing or is not a YAML mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file. Run from the folder of a study: the root, or studies/NAME.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ParamsError(f"{path}: not readable as YAML\n  {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{path}: found {type(content).__name__}, expected a mapping of sections")
+        found = "nothing" if content is None else type(content).__name__
+        raise ParamsError(f"{path}: found {found}, expected a mapping of sections")
     return content
 
 
@@ -49,40 +52,25 @@ def validated(node: object, kind: Any, prefix: str = "", path: Path = FILE) -> A
     try:
         return TypeAdapter(kind).validate_python(node)
     except ValidationError as error:
-        lines = "\n".join(f"  {prefix}{_line(mistake, kind)}" for mistake in error.errors())
-        raise ParamsError(f"{path}: {error.error_count()} to fix\n{lines}") from None
+        raise ParamsError(to_fix(lines(error, kind, prefix), path)) from None
 
 
-def _line(mistake: dict[str, Any] | Any, kind: Any) -> str:
-    schema_words = {"literal", "tuple", "dict", "list"}
-    where = ".".join(str(part) for part in mistake["loc"] if str(part) not in schema_words)
-    where = where.removesuffix(".[key]")
-    found = mistake["input"]
-    match mistake["type"]:
-        case "extra_forbidden":
-            return f"{where}: no such key{near(str(mistake['loc'][-1]), sorted(set(_fields())))}"
-        case "union_tag_invalid":
-            known = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
-            tag = mistake["ctx"]["tag"]
-            return f"{where}.name: no such name {tag!r}; there is {', '.join(known)}{near(tag, known)}"
-        case "union_tag_not_found":
-            return f"{where}: needs a `name`"
-        case "missing":
-            return f"{where}: missing"
-        case "string_pattern_mismatch" if mistake["loc"][-1] == "[key]":
-            return f"{where}: a key holds letters, digits and _ only, and begins with a letter"
-    message = mistake["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[:1].lower()}{message[1:]}, found {found!r}"
+def to_fix(mistakes: list[str], path: Path = FILE) -> str:
+    """The message of a ParamsError: how many mistakes, then one a line."""
+    return "\n  ".join([f"{path}: {len(mistakes)} to fix", *mistakes])
 
 
-def near(word: str, names: list[str]) -> str:
-    """"; did you mean ...?" where one of the names is close to the word, else nothing."""
-    found = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is written twice: YAML would keep the last one without a word."""
 
-
-def _fields(model: type[Options] = Options) -> Iterator[str]:
-    """The names of all fields of all options that are imported."""
-    for child in model.__subclasses__():
-        yield from child.model_fields
-        yield from _fields(child)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
