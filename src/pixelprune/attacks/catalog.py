@@ -7,5 +7,6 @@ from pydantic import Field
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.toolbox import Toolbox
 
-Attack = Annotated[Noise | FGSM | PGD, Field(discriminator="name")]
+Attack = Annotated[Noise | FGSM | PGD | Toolbox, Field(discriminator="name")]
