@@ -1,22 +1,33 @@
 """How a stage script or command starts, speaks and fails."""
 
+import errno
 import inspect
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 from pixelprune.errors import PixelpruneError
 
 T = TypeVar("T")
 
+TIMINGS = Path(".pixelprune/timings.json")
+
 
 def run(main: Callable[..., None], usage: str) -> None:
     """Calls main with the words of the command line.
 
     Exit status: 0 done, 1 a bug (with its traceback), 2 the user's mistake (one message on stderr, no traceback).
+    `--help` prints the usage.
     """
     words = sys.argv[1:]
+    if words in (["-h"], ["--help"]):
+        print(usage.strip())
+        return
     try:
         inspect.signature(main).bind(*words)
     except TypeError:
@@ -27,15 +38,55 @@ def run(main: Callable[..., None], usage: str) -> None:
 
 
 class reporting_mistakes:  # noqa: N801 - reads as a statement: `with reporting_mistakes():`
-    """Turns a PixelpruneError into one message on stderr and exit status 2."""
+    """Turns a PixelpruneError and a full disk into one message on stderr and exit status 2.
+
+    Interrupted by the keyboard: one line, 130. The reader of our output went away (`| head`): silence, 141.
+    """
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError as broken:
+            error = error or broken
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+            raise SystemExit(141) from None
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(130) from None
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = f"{error.filename}: " if error.filename else ""
+            print(
+                f"error: {place}{error.strerror}. Nothing is left half-written; make room and run again.",
+                file=sys.stderr,
+            )
+            raise SystemExit(2) from None
         if isinstance(error, PixelpruneError):
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[None]:
+    """Writes how long the block took, in seconds, under the name of the stage into .pixelprune/timings.json.
+
+    Only where the block ends without an error. Times are no results: where they cannot be written, nothing happens.
+    """
+    start = time.monotonic()
+    yield
+    seconds = round(time.monotonic() - start, 2)
+    with suppress(OSError):
+        TIMINGS.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            times = json.loads(TIMINGS.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            times = {}
+        beside = TIMINGS.with_name(f".{TIMINGS.name}.{os.getpid()}")
+        beside.write_text(json.dumps({**times, stage: seconds}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        beside.replace(TIMINGS)
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
