@@ -1,7 +1,7 @@
 """What the mask's outline alone gives away to a model: the images that stand when every kept pixel may take any value.
 
-Not a failure of the attack but a measurement, and a lower bound: it is what this model uses of the outline. A classifier
-that sees nothing but outlines is the upper side.
+Not a failure of the attack but a measurement, and a lower bound: it is what this model uses of the outline. A
+classifier that sees nothing but outlines is the upper side.
 """
 
 import pandas as pd

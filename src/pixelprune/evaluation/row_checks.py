@@ -46,21 +46,21 @@ def feasible(rows: pd.DataFrame) -> Check:
         f", first: {_place(rows[wrong])}" if wrong.any() else ""
     )
     threshold = "no row beyond eps + 1e-6, with nan, or changed where writing is not allowed"
-    return _check("E2", "adversarial images are feasible", found, threshold, "F", wrong.any())
+    return _check("E2", "adversarial images are feasible", found, threshold, "F", bool(wrong.any()))
 
 
 def monotone(rows: pd.DataFrame) -> Check:
     """E4. With warm starts an image that is broken at a small radius is broken at every larger one."""
     title, threshold = "a larger eps never saves an image", "0 images"
-    keys = ["access", "threat", "image", "eps"]
-    broken = (rows["adv_pred"] != rows["label"]).groupby([rows[key] for key in keys], observed=True).any()
-    broken = broken.sort_index().astype(int)
-    if broken.index.droplevel("eps").is_unique:
+    where = ["access", "threat", "image"]
+    broken = rows["adv_pred"] != rows["label"]
+    table = rows.assign(broken=broken).groupby([*where, "eps"], observed=True)["broken"].any().astype(int).reset_index()
+    if not table.duplicated(where).any():
         return _check("E4", title, "one eps only", threshold, "F", None)
-    saved = broken.groupby(level=keys[:3], observed=True).diff() < 0
-    places = sorted({f"{access} {threat}" for access, threat, _, _ in broken.index[saved]})
-    found = f"{int(saved.sum())} images" + (f" ({', '.join(places)})" if places else "")
-    return _check("E4", title, found, threshold, "F", bool(saved.any()))
+    saved = table[table.groupby(where, observed=True)["broken"].diff() < 0]
+    places = sorted(set(saved["access"] + " " + saved["threat"]))
+    found = f"{len(saved)} images" + (f" ({', '.join(places)})" if places else "")
+    return _check("E4", title, found, threshold, "F", len(saved) > 0)
 
 
 def unbounded(rows: pd.DataFrame) -> Check:
@@ -83,13 +83,13 @@ def unbounded(rows: pd.DataFrame) -> Check:
 def iterative_is_stronger(rows: pd.DataFrame, single_step: Collection[str], iterative: Collection[str]) -> Check:
     """E8. At every access, threat and eps the iterative attacks break what the single-step ones do, to one image."""
     title, threshold = "iterative attacks are not weaker than single-step ones", "at most 1 image"
-    ran = set(rows["attack"])
-    if not ran & set(single_step) or not ran & set(iterative):
-        return _check("E8", title, "the ladder does not hold both kinds", threshold, "F", None)
-    excess = (_broken(rows, single_step) - _broken(rows, iterative)).dropna()
-    worst = int(excess.max())
-    access, threat, eps = excess.idxmax()
-    found = f"single-step breaks {max(worst, 0)} images more" + (f" ({access} {threat} {eps:.4f})" if worst > 0 else "")
+    excess = (_broken(rows, single_step) - _broken(rows, iterative)).rename("more").reset_index().dropna()
+    if excess.empty:
+        return _check("E8", title, "no place where both kinds ran", threshold, "F", None)
+    first = excess.sort_values("more", ascending=False, kind="stable").iloc[0]
+    worst = max(int(first["more"]), 0)
+    place = f" ({first['access']} {first['threat']} eps {first['eps']:.4f})" if worst else ""
+    found = f"single-step breaks {worst} images more{place}"
     return _check("E8", title, found, threshold, "F", worst > 1)
 
 
@@ -110,9 +110,11 @@ def is_constant(predictions: "pd.Series[int]") -> bool:
 def _broken(rows: pd.DataFrame, attacks: Collection[str]) -> "pd.Series[int]":
     """Images broken by any of the attacks, at each access, threat and eps."""
     own = rows[rows["attack"].isin(list(attacks))]
-    keys = ["access", "threat", "eps"]
-    broken = (own["adv_pred"] != own["label"]).groupby([own[key] for key in [*keys, "image"]], observed=True).any()
-    return broken.groupby(level=keys, observed=True).sum()
+    where = ["access", "threat", "eps"]
+    by_image = (
+        own.assign(broken=own["adv_pred"] != own["label"]).groupby([*where, "image"], observed=True)["broken"].any()
+    )
+    return by_image.astype(int).groupby(level=where, observed=True).sum()
 
 
 def _place(rows: pd.DataFrame) -> str:

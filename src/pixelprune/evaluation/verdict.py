@@ -35,7 +35,8 @@ def verdict(
     """
     if behaviour not in BEHAVIOURS:
         raise ValueError(f"behaviour: needs one of {', '.join(BEHAVIOURS)}, found {behaviour!r}")
-    fatal, warnings = [], []
+    fatal: list[str] = []
+    warnings: list[str] = []
     for check in checks:
         _refuse_unknown(check)
         if check["verdict"] in _PASSES:
