@@ -37,7 +37,7 @@ def run(main: Callable[..., None], usage: str) -> None:
         main(*words)
 
 
-class reporting_mistakes:  # noqa: N801 - reads as a statement: `with reporting_mistakes():`
+class reporting_mistakes:
     """Turns a PixelpruneError and a full disk into one message on stderr and exit status 2.
 
     Interrupted by the keyboard: one line, 130. The reader of our output went away (`| head`): silence, 141.

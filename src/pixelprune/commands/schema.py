@@ -1,0 +1,33 @@
+"""Write params.schema.json, by which an editor checks and completes params.yaml: schema
+
+It is made from the options in the code, in the root of the repository; every params.yaml names it in its first line.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pixelprune import artifacts
+from pixelprune.commands.deps import project
+
+NAME = "params.schema.json"
+
+
+def main(words: list[str]) -> int:
+    argparse.ArgumentParser("python -m pixelprune schema", description=__doc__).parse_args(words)
+    path = project(Path.cwd()) / NAME
+    artifacts.save_text(path, text())
+    print(f"written: {path}")
+    return 0
+
+
+def text() -> str:
+    """The schema of a study as it stands in the file."""
+    return json.dumps(schema(), indent=1, sort_keys=True) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    from pixelprune.study import Study
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
