@@ -78,11 +78,13 @@ class Toolbox(Options):
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
         The estimator is not used: torchattacks takes gradients by itself. Every image gets its own seed, drawn for
-        the whole batch. Errors inside torchattacks pass through with a note. Raises ParamsError where `batch` is more than the class can do for a model with frozen masks.
+        the whole batch. Raises ParamsError where `batch` is more than the class can do for a model with frozen
+        masks; errors inside torchattacks pass through, with a note.
         """
         worst = Worst(model, images, labels, mask)
         seeds = torch.randint(2**31, (len(images),), generator=generator, device=generator.device).tolist()
-        for index in worst.standing.split(self.batch):
+        standing = worst.standing
+        for index in standing.split(self.batch) if len(standing) else ():  # nothing would split into one empty part
             part = narrow(model, index)
             found = self._search(part, images[index], labels[index], ball, seeds[int(index[0])])
             points = inside(images[index], (found - images[index]) * mask[index], ball)
