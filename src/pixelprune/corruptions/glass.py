@@ -1,11 +1,10 @@
-"""Frosted glass: neighbouring pixels change places, between two blurs. Source and severities: corruption.py.
+"""Frosted glass: each pixel shows a random neighbour, between two blurs. Source and severities: corruption.py.
 
-Ours swaps two pixels, which keeps the image's colours; the generator's swap overwrites one of the two.
+The generator means to swap two pixels, but its statement overwrites one of them before it is read: at 32x32 each pixel
+takes the value of its neighbour and no pixel travels. Ours does that for all pixels at once and at every size.
 """
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelprune.corruptions.corruption import Draws, severities
@@ -17,33 +16,18 @@ ROUNDS = 2
 
 @severities((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))
 def glass_blur(images: Tensor, level: tuple[float, int, int], draws: Draws) -> Tensor:
-    """level: sigma of the blurs and farthest swap, in pixels at 32x32; rounds of swaps."""
+    """level: sigma of the blurs and reach of the neighbours, in pixels at 32x32; rounds.
+
+    A neighbour lies -reach to reach - 1 rows and columns away; one outside the image is moved to its edge.
+    """
     sigma, reach, rounds = level
     reach = max(1, round(reach * scale(images)))
     height, width = images.shape[-2:]
-    chance = draws.uniform("swaps", ROUNDS, height, width, 2).cpu().numpy()
-    source = _swapped(np.floor(chance[:, :rounds] * 2 * reach).astype(np.int64) - reach)
-    blurred = gaussian_filter(images, sigma * scale(images))
-    index = torch.from_numpy(source).to(images.device).view(len(images), 1, -1).expand(-1, images.shape[1], -1)
-    return gaussian_filter(blurred.flatten(2).gather(2, index).view_as(images), sigma * scale(images))
-
-
-def _swapped(steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which pixel each place ends with, int64 (N, H W), after every pixel was swapped with the one its step away.
-
-    steps: rows and columns in [-reach, reach), int64 (N, rounds, H, W, 2). One pixel after the other, from the last
-    to the first, so that a pixel can travel; a partner outside the image is moved to its edge.
-    """
-    count, rounds, height, width, _ = steps.shape
-    source = np.tile(np.arange(height * width), (count, 1))
-    image = np.arange(count)
+    steps = (draws.uniform("neighbours", ROUNDS, 2, height, width) * 2 * reach).floor().long() - reach
+    rows = torch.arange(height, device=images.device)[:, None] + steps[:, :, 0]
+    columns = torch.arange(width, device=images.device) + steps[:, :, 1]
+    places = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(2)
+    pixels = gaussian_filter(images, sigma * scale(images)).flatten(2)
     for turn in range(rounds):
-        rows = (np.arange(height)[:, None] + steps[:, turn, :, :, 0]).clip(0, height - 1)
-        columns = (np.arange(width) + steps[:, turn, :, :, 1]).clip(0, width - 1)
-        partners = (rows * width + columns).reshape(count, -1).T.copy()
-        for place in range(height * width - 1, -1, -1):
-            other = partners[place]
-            moved = source[image, other]
-            source[image, other] = source[:, place]
-            source[:, place] = moved
-    return source
+        pixels = pixels.gather(2, places[:, turn, None].expand_as(pixels))
+    return gaussian_filter(pixels.view_as(images), sigma * scale(images))
