@@ -1,7 +1,8 @@
 """A blur of the kept pixels alone: normalized convolution, (G * m x) / (G * m) with a Gaussian G.
 
 Source: Knutsson, Westin, "Normalized and differential convolution: methods for interpolation and filtering of
-incomplete and uncertain data", CVPR 1993, with the mask as certainty. A blur of the whole image would leak what was dropped.
+incomplete and uncertain data", CVPR 1993, with the mask as certainty. A blur of the whole image would leak what was
+dropped.
 """
 
 from functools import lru_cache
