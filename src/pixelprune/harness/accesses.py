@@ -1,0 +1,47 @@
+"""Where an attacker may write, and on which model: the accesses that the decomposition compares.
+
+full      everywhere, on the full model
+budget    on the image's own mask moved by a random circular shift, on the full model: equal area, equal shape
+location  on the mask's pixels, on the full model
+kept      on the mask's pixels, on the pruned model, the mask frozen as the clean image gave it
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pixelprune.attacks.narrowing import Model
+from pixelprune.fills.fill import FillOptions
+from pixelprune.maps.shift import circular_shift
+from pixelprune.pruning import FrozenModel
+
+SHIFT_SEED = 1
+"""Another seed than that of the `shifted` map: its masks are not the ones that the budget access writes on."""
+
+
+@dataclass(frozen=True)
+class Access:
+    name: str
+    model: Model
+    """For these N images; drops some of them through attacks.narrowing.narrow."""
+    mask: Tensor
+    """bool (N, 1, H, W), true where the attacker may write."""
+
+
+def full(network: nn.Module, masks: Tensor) -> Access:
+    """The attacker writes everywhere. masks: of these N images, for their shape alone."""
+    return Access("full", network, torch.ones_like(masks))
+
+
+def of_pruned(
+    network: nn.Module, full_network: nn.Module, masks: Tensor, fill: FillOptions, ids: NDArray[np.int64]
+) -> list[Access]:
+    """budget, location and kept. masks: bool (N, 1, H, W) of these images."""
+    return [
+        Access("budget", full_network, circular_shift(masks, ids, SHIFT_SEED)),
+        Access("location", full_network, masks),
+        Access("kept", FrozenModel(network, masks, fill), masks),
+    ]

@@ -1,0 +1,265 @@
+"""Checks that ask the model: could the attack have been too weak, or the model a trap for gradients?
+
+Each check takes a Subject and returns what it found. Sources: Carlini et al., "On Evaluating Adversarial Robustness",
+arXiv:1902.06705 (E1, E6 to E10, E20); Croce and Hein, ICML 2020, arXiv:2003.01690 (E11, E13, E15, E17); Athalye et al.,
+ICML 2018, arXiv:1802.00420 (E10 to E12); Pintor et al., "Indicators of Attack Failure", NeurIPS 2022, arXiv:2106.09947
+(E6, E18). Those that need only the table of rows are in evaluation.row_checks.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixelprune import sampling
+from pixelprune.attacks.balls import LinfBall
+from pixelprune.attacks.losses import cross_entropy, margin
+from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.noise import Noise
+from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.threat import Threat
+from pixelprune.evaluation.row_checks import Check
+from pixelprune.fills.fill import FillOptions
+from pixelprune.harness.ladder import Attack
+from pixelprune.pruning import FrozenModel
+
+HALF_A_POINT = 0.005
+PIXELWISE_ZERO = 0.5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run under its headline access and threat, on a few images. Tensors as in attacks."""
+
+    network: nn.Module
+    fill: FillOptions
+    images: Tensor
+    labels: Tensor
+    mask: Tensor
+    """bool (N, 1, H, W): kept by the model and open to the attacker."""
+    threat: Threat
+    ladder: Mapping[str, Attack]
+    pgd: PGD
+    behaviour: Literal["static", "dynamic"]
+    transferred: Tensor | None
+    """The same images attacked on the full model, on the same pixels; None for the full model itself."""
+    seed: int
+
+    @property
+    def model(self) -> Model:
+        return FrozenModel(self.network, self.mask, self.fill)
+
+    def generator(self, word: str) -> torch.Generator:
+        return sampling.torch_generator(self.seed, "checks", word, device=self.images.device)
+
+    def standing(self, attack: Attack, word: str, model: Model | None = None, eps: float | None = None) -> Tensor:
+        """bool (N,): images that are right on the point that the attack returns."""
+        model = self.model if model is None else model
+        ball = LinfBall(eps=0) if eps == 0 else self.threat.ball(eps)
+        points = attack(
+            model, self.images, self.labels, ball=ball, mask=self.mask, generator=self.generator(word)
+        )  # fmt: skip
+        return self.right(points)
+
+    def right(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return margin(self.model(images), self.labels) <= 0
+
+
+def run(subject: Subject) -> list[Check]:
+    return [check(subject) for check in CHECKS]
+
+
+def zero_eps(s: Subject) -> Check:
+    clean = s.right(s.images)
+    wrong = sum(int((s.standing(attack, "E1", eps=0) != clean).sum()) for attack in s.ladder.values())
+    found = f"{wrong} of {len(clean)} images change their verdict"
+    return _check("E1", "eps = 0 changes nothing", found, "0 images", "F", wrong == 0)
+
+
+def more_steps(s: Subject) -> Check:
+    few, many = s.standing(PGD(steps=50), "E6"), s.standing(PGD(steps=100), "E6")
+    return _plateau("E6", "twice the steps find no more", "50", "100 steps", few, many)
+
+
+def more_restarts(s: Subject) -> Check:
+    steps = s.pgd.steps
+    few, many = (s.standing(PGD(steps=steps, restarts=count), "E7") for count in (5, 10))
+    return _plateau("E7", "more restarts find no more", "5", "10 restarts", few, many)
+
+
+def black_box(s: Subject) -> Check:
+    title = "no attack without gradients is stronger"
+    return _absent("E9", title, "no query attack is on the ladder", "0.2 % of the images", "F")
+
+
+def random_search(s: Subject) -> Check:
+    """1,000 random corners on the images that PGD leaves standing."""
+    left = s.standing(s.pgd, "E10").nonzero().squeeze(1)
+    broken = 0
+    if len(left):
+        points = Noise(draws=1000, corners=True)(
+            narrow(s.model, left), s.images[left], s.labels[left], ball=s.threat.ball(), mask=s.mask[left],
+            generator=s.generator("E10 corners"),
+        )  # fmt: skip
+        with torch.no_grad():
+            broken = int((margin(narrow(s.model, left)(points), s.labels[left]) > 0).sum())
+    found = f"{broken} of the {len(left)} images that PGD leaves standing fall"
+    return _check("E10", "random search finds nothing new", found, "0 images", "F", broken == 0)
+
+
+def zero_gradients(s: Subject) -> Check:
+    start = (s.images + s.threat.ball().sample(s.mask, 3, s.generator("E11"))).clamp(0, 1).requires_grad_()
+    (grad,) = torch.autograd.grad(cross_entropy(s.model(start), s.labels).sum(), start)
+    open_pixels = s.mask.expand_as(grad)
+    dead = int(((grad == 0) | ~open_pixels).flatten(1).all(1).sum())
+    zeros = (((grad == 0) & open_pixels).flatten(1).sum(1) / open_pixels.flatten(1).sum(1).clamp(min=1)).mean().item()
+    found = f"{dead} of {len(grad)} images without a gradient, {zeros:.1%} of open coordinates exactly zero"
+    title = "gradients reach the open pixels"
+    severity: Literal["F", "W"] = "F" if dead else "W"
+    passes = dead == 0 and zeros <= PIXELWISE_ZERO
+    return _check("E11", title, found, "0 images; at most 50 % of coordinates", severity, passes)
+
+
+def real_gradients(s: Subject) -> Check:
+    """Central differences in float64 along 16 random open directions."""
+    model = FrozenModel(copy.deepcopy(s.network).double(), s.mask, s.fill)
+    images, generator, h = s.images.double(), s.generator("E12"), 1e-4
+    start = images.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(cross_entropy(model(start), s.labels).sum(), start)
+    analytic, numeric = [], []
+    for _ in range(16):
+        direction = torch.randn(images.shape, generator=generator, device=images.device).double() * s.mask
+        direction /= direction.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+        with torch.no_grad():
+            up, down = (cross_entropy(model(images + sign * h * direction), s.labels) for sign in (1, -1))
+        numeric.append((up - down) / (2 * h))
+        analytic.append((grad * direction).flatten(1).sum(1))
+    a, n = torch.stack(analytic, 1), torch.stack(numeric, 1)
+    error = (a - n).norm(dim=1) / torch.maximum(a.norm(dim=1), n.norm(dim=1)).clamp(min=1e-9)
+    good = (error <= 1e-2).float().mean().item()
+    found = f"relative error at most 1 % on {good:.0%} of {len(error)} images"
+    return _check("E12", "gradients agree with differences", found, "95 % of the images", "F", good >= 0.95)
+
+
+def logits(s: Subject) -> Check:
+    with torch.no_grad():
+        out = s.model(s.images)
+    sums = (out.sum(1) - 1).abs().max().item()
+    shares = out.min().item() >= -1e-5 and out.max().item() <= 1 + 1e-5 and sums <= 1e-5
+    found = "rows are probabilities" if shares else f"range {out.min().item():.1f} to {out.max().item():.1f}"
+    return _check("E13", "the model returns logits", found, "not probabilities", "F", not shares)
+
+
+def saturation(s: Subject) -> Check:
+    with torch.no_grad():
+        sure = (functional.softmax(s.model(s.images), 1).amax(1) > 1 - 1e-6).float().mean().item()
+    scales = (0.01, 1.0, 100.0)
+    counts = [int(s.standing(s.pgd, "E14", _Scaled(s.model, scale)).sum()) for scale in scales]
+    spread = max(counts) - min(counts)
+    found = f"{sure:.1%} saturated; {counts} of {len(s.images)} images stand with logits times {scales}"
+    limit = _tolerance(len(s.images))
+    return _check("E14", "the scale of the logits does not matter", found, f"spread of {limit} images", "W", spread <= limit)
+
+
+def repeatable(s: Subject) -> Check:
+    with torch.no_grad():
+        outs = [functional.normalize(s.model(s.images), dim=1) for _ in range(5)]
+    spread = max((out - outs[0]).abs().max().item() for out in outs)
+    found = f"normalized logits differ by {spread:.1g} over 5 passes"
+    return _check("E15", "the model is deterministic", found, "1e-4", "F", spread <= 1e-4)
+
+
+def dynamic(s: Subject) -> Check:
+    title = "the mask does not answer the attacker"
+    if s.behaviour == "static":
+        return _check("E17", title, "the mask does not depend on the image", "none, or an adaptive attack", "W", True)
+    found = "the mask is computed from the image; here it is frozen, no adaptive attack ran"
+    return _check("E17", title, found, "none, or an adaptive attack", "W", False)
+
+
+def stable(s: Subject) -> Check:
+    """Mean relative change of the loss over 100 uniform points of half the radius, each capped at 1."""
+    ball, generator = s.threat.ball(s.threat.headline / 2), s.generator("E18")
+    with torch.no_grad():
+        base = cross_entropy(s.model(s.images), s.labels)
+        change = torch.zeros_like(base)
+        for _ in range(100):
+            points = (s.images + ball.sample(s.mask, 3, generator)).clamp(0, 1)
+            loss = cross_entropy(s.model(points), s.labels)
+            change += ((loss - base).abs() / base.clamp(min=1e-2)).clamp(max=1) / 100
+    mean = change.mean().item()
+    return _check("E18", "the loss is smooth around the images", f"relative change {mean:.3f}", "0.10", "W", mean <= 0.1)
+
+
+def transfer(s: Subject) -> Check:
+    title = "attacks on the full model break no more"
+    if s.transferred is None:
+        return _check("E20", title, "this is the full model", "0.2 % of the images", "F", None)
+    own, other = s.standing(s.pgd, "E20"), s.right(s.transferred)
+    extra, limit = int((own & ~other).sum()), max(1, round(0.002 * len(own)))
+    found = f"{extra} of {len(own)} images fall only to points made on the full model"
+    return _check("E20", title, found, f"{limit} image", "F", extra <= limit)
+
+
+def planted(s: Subject) -> Check:
+    title = "a planted adversarial example is found"
+    return _absent("E21", title, "no planted example in this version", "95 % of the images", "F")
+
+
+def constant_mask(s: Subject) -> Check:
+    title = "pixels outside the mask do not matter"
+    if s.behaviour != "static" or s.fill.reads != "nothing":
+        return _check("E25", title, "the mask or the fill reads the image", "equal bit for bit", "F", None)
+    noise = torch.rand(s.images.shape, generator=s.generator("E25"), device=s.images.device)
+    with torch.no_grad():
+        differ = not torch.equal(s.model(s.images + noise), s.model(s.images + noise * s.mask))
+    found = "logits differ" if differ else "logits are equal"
+    return _check("E25", title, found, "equal bit for bit", "F", not differ)
+
+
+CHECKS: tuple[Callable[[Subject], Check], ...] = (
+    zero_eps, more_steps, more_restarts, black_box, random_search, zero_gradients, real_gradients, logits, saturation,
+    repeatable, dynamic, stable, transfer, planted, constant_mask,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    model: Model
+    scale: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.model(images) * self.scale
+
+    def narrow(self, index: Tensor) -> "_Scaled":
+        return _Scaled(narrow(self.model, index), self.scale)
+
+
+def _tolerance(images: int) -> int:
+    return max(1, round(HALF_A_POINT * images))
+
+
+def _plateau(name: str, title: str, few: str, many: str, before: Tensor, after: Tensor) -> Check:
+    fall = int(before.sum()) - int(after.sum())
+    limit = _tolerance(len(before))
+    found = f"{int(before.sum())} of {len(before)} images stand after {few}, {int(after.sum())} after {many}"
+    return _check(name, title, found, f"{limit} image fewer", "W", fall <= limit)
+
+
+def _check(
+    name: str, title: str, found: str, threshold: str, severity: Literal["F", "W"], passes: bool | None
+) -> Check:
+    verdict: Literal["pass", "fail", "not applicable"]
+    verdict = "not applicable" if passes is None else "pass" if passes else "fail"
+    return {"id": name, "title": title, "found": found, "threshold": threshold, "severity": severity, "verdict": verdict}
+
+
+def _absent(name: str, title: str, found: str, threshold: str, severity: Literal["F", "W"]) -> Check:
+    check = _check(name, title, found, threshold, severity, False)
+    check["verdict"] = "not run"
+    return check

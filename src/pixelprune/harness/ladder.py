@@ -1,0 +1,199 @@
+"""Climbs the ladder: every attack at every eps of a threat, image by image, into one table of rows.
+
+An image that an attack broke at a smaller eps stays broken at a larger one, with the point found then: balls are nested.
+Only images that still stand are attacked again. Finished parts are kept in the state folder and read back after a kill,
+or when another part of the ladder changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelprune import artifacts, closure, sampling, state
+from pixelprune.attacks.balls import Ball
+from pixelprune.attacks.losses import margin
+from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
+from pixelprune.attacks.threat import Threat
+from pixelprune.errors import ArtifactError
+from pixelprune.evaluation import rows
+from pixelprune.harness.accesses import Access
+
+CHUNK = 250
+"""Images of one call of an attack: a fixed shape, so that a resumed run computes what an undisturbed one does."""
+
+ATTACKS = Path(__file__).parents[1] / "attacks"
+
+
+class Attack(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+    def __call__(
+        self, model: Model, images: Tensor, labels: Tensor, *, ball: Ball, mask: Tensor, generator: torch.Generator
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The attacked images. images float32 (N, C, H, W) in [0, 1], labels int64 (N,), ids and groups int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+    ids: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    examples: int
+    """Of how many, the first ones, the adversarial image itself is kept."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class Found:
+    """What one attack has found so far against each image, at this and all smaller eps."""
+
+    prediction: Tensor
+    margin: Tensor
+    linf: Tensor
+    l2: Tensor
+    changed_outside: Tensor
+    points: Tensor
+    """Adversarial images of the first `examples` images, float32 (M, C, H, W)."""
+
+    FIELDS = ("prediction", "margin", "linf", "l2", "changed_outside")
+
+
+def climb(
+    batch: Batch, access: Access, threats: Mapping[str, Threat], ladder: Mapping[str, Attack], *, seed: int, folder: Path
+) -> tuple[pandas.DataFrame, dict[str, Tensor]]:
+    """Rows as evaluation.rows.COLUMNS, and for each threat the worst example of the first images at the headline eps.
+
+    folder: where finished parts are kept; it belongs to these weights, data and masks.
+    """
+    clean = _classify(access.model, batch)
+    tables, examples = [], {}
+    for key, threat in threats.items():
+        worst = Found(*clean, points=batch.images[: batch.examples].clone())
+        for attack_key, attack in ladder.items():
+            found = Found(*(values.clone() for values in clean), points=batch.images[: batch.examples].clone())
+            for position, eps in enumerate(threat.eps):
+                part = _part_name(access, threat, attack, threat.eps[: position + 1], seed)
+                spent = _saved(folder / part, found, batch)
+                if spent is None:
+                    generator_words = (seed, access.name, attack.name, repr(eps))
+                    spent = _attack(batch, access, attack, threat.ball(eps), found, generator_words)
+                    _save(folder / part, found, spent, batch)
+                tables.append(_table(batch, access, key, threat, eps, attack_key, clean, found, spent))
+                if eps == threat.headline:
+                    _keep_worst(worst, found)
+        examples[key] = worst.points
+    return pandas.concat(tables, ignore_index=True).astype(rows.COLUMNS), examples
+
+
+def _classify(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Found's fields for the clean images."""
+    predictions, margins = [], []
+    with torch.no_grad():
+        for index in torch.arange(len(batch), device=batch.images.device).split(CHUNK):
+            logits = narrow(model, index)(batch.images[index])
+            predictions.append(logits.argmax(1))
+            margins.append(margin(logits, batch.labels[index]))
+    nothing = torch.zeros(len(batch), device=batch.images.device)
+    return torch.cat(predictions), torch.cat(margins), nothing, nothing.clone(), nothing.long()
+
+
+def _attack(
+    batch: Batch, access: Access, attack: Attack, ball: Ball, found: Found, words: tuple[int | str, ...]
+) -> Budget:
+    """Attacks the images that stand and notes what it found. Returns what each image cost."""
+    device = batch.images.device
+    spent = Budget(len(batch))
+    for number, chunk in enumerate(torch.arange(len(batch), device=device).split(CHUNK)):
+        index = chunk[found.margin[chunk] <= 0]
+        if len(index) == 0:
+            continue
+        images, labels = batch.images[index], batch.labels[index]
+        model = narrow(access.model, index)
+        counted = Counted(model, spent, rows=index.cpu())
+        points = attack(
+            counted, images, labels, ball=ball, mask=access.mask[index],
+            generator=sampling.torch_generator(*words, number, device=device),
+        )  # fmt: skip
+        with torch.no_grad():
+            logits = model(points)
+        # The float32 verdict on the returned point is the one that counts, whatever the attack saw on its way.
+        worse = (verdict := margin(logits, labels)) > found.margin[index]
+        target, delta = index[worse], (points - images)[worse]
+        found.prediction[target], found.margin[target] = logits.argmax(1)[worse], verdict[worse]
+        found.linf[target], found.l2[target] = delta.flatten(1).abs().amax(1), delta.flatten(1).norm(dim=1)
+        outside = (delta != 0).any(1, keepdim=True) & ~access.mask[target]
+        found.changed_outside[target] = outside.sum((1, 2, 3))
+        kept = target < batch.examples
+        found.points[target[kept]] = points[worse][kept]
+    return spent
+
+
+def _part_name(access: Access, threat: Threat, attack: Attack, eps: tuple[float, ...], seed: int) -> str:
+    """What a part depends on beside the folder's weights, data and masks: its eps and all smaller ones included."""
+    code = closure.closure(ATTACKS / f"{attack.name}.py") | closure.closure(Path(__file__))
+    options = attack.model_dump(mode="json")
+    digest = closure.digest(code)
+    return state.fingerprint(access=access.name, norm=threat.norm, eps=eps, attack=options, seed=seed, code=digest)
+
+
+def _save(path: Path, found: Found, spent: Budget, batch: Batch) -> None:
+    tensors = {name: getattr(found, name) for name in Found.FIELDS}
+    # An example is stored by the part that found it, or by each part for as long as it stands: seldom many times.
+    changed = (found.points != batch.images[: batch.examples]).flatten(1).any(1)
+    tensors |= {"rows": changed.nonzero().squeeze(1), "points": found.points[changed]}
+    tensors |= {"forward": spent.forward, "backward": spent.backward}
+    artifacts.save_tensors(path.with_suffix(".safetensors"), tensors)
+
+
+def _saved(path: Path, found: Found, batch: Batch) -> Budget | None:
+    """Fills in what an earlier process found, and returns what it spent; None where the part is not there."""
+    path = path.with_suffix(".safetensors")
+    if not path.exists():
+        return None
+    try:
+        tensors = artifacts.load_tensors(path)
+    except ArtifactError:
+        return None  # a damaged part is done again
+    device = batch.images.device
+    for name in Found.FIELDS:
+        setattr(found, name, tensors[name].to(device))
+    found.points[tensors["rows"].to(device)] = tensors["points"].to(device)
+    spent = Budget(len(batch))
+    spent.forward, spent.backward = tensors["forward"], tensors["backward"]
+    return spent
+
+
+def _keep_worst(worst: Found, found: Found) -> None:
+    count = len(worst.points)
+    better = found.margin[:count] > worst.margin[:count]
+    worst.points[better] = found.points[better]
+    worst.margin = torch.maximum(worst.margin, found.margin)
+
+
+def _table(
+    batch: Batch, access: Access, key: str, threat: Threat, eps: float, attack: str,
+    clean: tuple[Tensor, ...], found: Found, spent: Budget,
+) -> pandas.DataFrame:  # fmt: skip
+    return pandas.DataFrame({
+        "image": batch.ids, "label": batch.labels.cpu().numpy(), "group": batch.groups,
+        "access": access.name, "threat": key, "norm": threat.norm, "eps": eps, "attack": attack,
+        "clean_pred": clean[0].cpu().numpy(), "clean_margin": clean[1].cpu().numpy(),
+        "adv_pred": found.prediction.cpu().numpy(), "adv_margin": found.margin.cpu().numpy(),
+        "linf": found.linf.cpu().numpy(), "l2": found.l2.cpu().numpy(),
+        "changed_outside": found.changed_outside.cpu().numpy(),
+        "forward": spent.forward.numpy(), "backward": spent.backward.numpy(),
+    })  # fmt: skip

@@ -1,0 +1,50 @@
+"""attack: attack one run under every access, corrupt its images, and check the attack itself.
+
+python stages/attack.py STRATEGY TRAINING SEED
+  reads   data/raw/, data/pruned/STRATEGY/, models/STRATEGY/TRAINING/SEED/, models/none/TRAINING/SEED/
+  writes  results/STRATEGY/TRAINING/SEED/rows.parquet          one row an image x access x threat x eps x attack
+          results/STRATEGY/TRAINING/SEED/clean.parquet         every test image
+          results/STRATEGY/TRAINING/SEED/corruptions.parquet   one row an image x corruption x severity
+          results/STRATEGY/TRAINING/SEED/examples/             the worst adversarial image of fixed test images
+          results/STRATEGY/TRAINING/SEED/{checks,card}.json
+"""
+
+from pathlib import Path
+
+from pixelprune import artifacts, cli, params, pruned, runtime, selecting, state
+from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.threat import Threat
+from pixelprune.corruptions.catalog import CORRUPTIONS
+from pixelprune.datasets import split
+from pixelprune.harness import run
+from pixelprune.harness.settings import Evaluation
+
+
+def main(strategy: str, training: str, seed: str) -> None:
+    runtime.prepare()
+    device = runtime.device()
+    own, full = (Path("models", key, training, seed) for key in (strategy, "none"))
+    masks, out = Path("data/pruned", strategy), Path("results", strategy, training, seed)
+    settings = params.load("evaluation", Evaluation)
+    job = run.Run(
+        network=selecting.load_network(own).to(device),
+        full_network=None if strategy == "none" else selecting.load_network(full).to(device),
+        strategy=pruned.load(masks),
+        rank=selecting.load(masks).rank(device),
+        threats=params.load("threats", dict[str, Threat]),
+        ladder=params.load("ladder", dict[str, Attack]),
+        corruptions={name: CORRUPTIONS[name] for name in settings.corruptions},
+        settings=settings,
+        seed=int(seed),
+    )
+    inputs = [own / "model.safetensors", full / "model.safetensors", masks / "test.npy", masks / "card.json"]
+    inputs += [Path("data/raw/test", f"{name}.npy") for name in ("images", "labels")]
+    name = state.fingerprint(files=[state.file_digest(path) for path in inputs], images=settings.images)
+    with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
+        card = run.evaluate(job, split.load(Path("data/raw"), "test"), out, folder, device)
+    artifacts.save_json(out / "card.json", card | {"strategy": strategy, "training": training, "seed": int(seed)})
+    print(f"attack {strategy} {training} {seed}: {card['attacked']} images, {card['passes']['backward']:,} gradients")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)
