@@ -53,9 +53,11 @@ def save(folder: Path, train: Split, test: Split, card: dict[str, Any]) -> None:
     _check(train, test, len(card["classes"]))
     for name, split in (("train", train), ("test", test)):
         for array in STORED:
-            content = getattr(split, array)
+            content, path = getattr(split, array), folder / name / f"{array}.npy"
             if content is not None:
-                artifacts.save_array(folder / name / f"{array}.npy", content)
+                artifacts.save_array(path, content)
+            else:
+                path.unlink(missing_ok=True)
     held_out = 0 if train.validation is None else int(train.validation.sum())
     counts = {"train": len(train) - held_out, "validation": held_out, "test": len(test)}
     artifacts.save_json(folder / "card.json", {**card, "counts": counts, "size": list(train.images.shape[1:3])})
