@@ -1,7 +1,8 @@
 """The fast gradient sign method: one step of the full length from the clean image.
 
 Source: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015, section 4, arXiv:1412.6572.
-Ours adds the mask, and takes the steepest direction of whatever ball it is given (its sign for linf).
+Ours adds the mask, climbs cross-entropy in a form that does not saturate (losses.log_odds), and takes the steepest
+direction of whatever ball it is given (the sign for linf).
 """
 
 from typing import Literal
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pixelprune.attacks.balls import Ball, inside, usable
 from pixelprune.attacks.estimators import PLAIN, Estimator
-from pixelprune.attacks.losses import cross_entropy, margin
+from pixelprune.attacks.losses import log_odds, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
 from pixelprune.options import Options
@@ -41,7 +42,7 @@ class FGSM(Options):
         if len(index) == 0:
             return worst.points
         model, images, labels, mask = narrow(model, index), images[index], labels[index], mask[index]
-        grad, _ = estimator.gradient(model, images, labels, cross_entropy, generator)
+        grad, _ = estimator.gradient(model, images, labels, log_odds, generator)
         points = inside(images, ball.eps * ball.steepest(usable(grad, images, mask)), ball)
         with torch.no_grad():
             worst.see(index, points, margin(model(points), labels))

@@ -14,6 +14,17 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), labels, reduction="none")
 
 
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """The log odds of being wrong: log-sum-exp of the wrong logits minus the right one.
+
+    Cross-entropy is log(1 + exp(log odds)), so both rise steepest along the same direction; but where the softmax is
+    1 in float32 the gradient of cross-entropy is exactly zero, and this one's is not.
+    """
+    logits = logits.float()
+    wrong = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+    return wrong - logits.gather(1, labels[:, None]).squeeze(1)
+
+
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
     """Best wrong logit minus the right one: positive exactly where the image is misclassified. Any K >= 2."""
     logits = logits.float()
@@ -22,5 +33,5 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     return wrong - right
 
 
-LossName = Literal["cross_entropy", "margin"]
-LOSSES: dict[LossName, Loss] = {"cross_entropy": cross_entropy, "margin": margin}
+LossName = Literal["log_odds", "cross_entropy", "margin"]
+LOSSES: dict[LossName, Loss] = {"log_odds": log_odds, "cross_entropy": cross_entropy, "margin": margin}

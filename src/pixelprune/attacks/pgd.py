@@ -1,8 +1,8 @@
 """Projected gradient descent on the pixels that a mask leaves to the attacker.
 
 Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018,
-section 2.1, arXiv:1706.06083. Ours adds the mask, keeps the worst iterate of every path and restart, and lets an image
-leave once it is fooled.
+section 2.1, arXiv:1706.06083. Ours adds the mask, keeps the worst iterate of every path and restart, lets an image
+leave once it is fooled, and climbs cross-entropy in a form that does not saturate (losses.log_odds).
 """
 
 from typing import Literal
@@ -24,7 +24,9 @@ class PGD(Options):
     steps: int = Field(50, ge=1, description="Gradient steps of one restart.")
     restarts: int = Field(1, ge=1, description="Random starts; the worst point of all of them counts.")
     relative_step: float | None = Field(None, gt=0, description="Length of a step as a share of eps; 2.5 / steps.")
-    loss: LossName = Field("cross_entropy", description="What the steps climb: cross_entropy or margin.")
+    loss: LossName = Field(
+        "log_odds", description="What the steps climb; log_odds is cross-entropy that cannot saturate."
+    )
 
     def __call__(
         self,
