@@ -4,11 +4,10 @@ import difflib
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pixelprune import artifacts, params, runtime, selecting
+from pixelprune import pruned, runtime, selecting
 from pixelprune.errors import ArtifactError
-from pixelprune.fills.catalog import Fill
 from pixelprune.pruning import PrunedModel
 
 
@@ -27,10 +26,26 @@ def load_model(run: str, study: str | Path = ".", device: str | torch.device | N
         raise ArtifactError(f"{folder / 'models' / run}: no such run. {hint} Run `dvc repro`, or `dvc pull`.")
     target = runtime.device() if device is None else torch.device(device)
     network = selecting.load_network(folder / "models" / run).to(target)
-    pruned = folder / "data/pruned" / run.split("/")[0]
-    card = artifacts.load_json(pruned / "card.json")
-    rank = selecting.load(pruned).rank(target)
+    masks = folder / "data/pruned" / run.split("/")[0]
+    strategy, rank = pruned.load(masks), selecting.load(masks).rank(target)
     if rank is None:
-        raise ArtifactError(f"{run}: its masks come from annotation. Use load_model with a strategy that has a segmenter.")
-    fill = params.validated(card["fill"], Fill, "fill.", pruned / "card.json")
-    return PrunedModel(network, rank, card["keep"], fill).eval()
+        raise ArtifactError(
+            f"{run}: its masks come from annotation. Use load_model with a strategy that has a segmenter."
+        )
+    return Pipeline(network, PrunedModel(network, rank, strategy.keep, strategy.fill)).eval()
+
+
+class Pipeline(nn.Module):
+    """A pruned model as a module: what attack libraries, `state_dict` and `to` expect."""
+
+    def __init__(self, network: nn.Module, pruned_model: PrunedModel) -> None:
+        super().__init__()
+        self.network = network
+        self.pruned = pruned_model
+
+    def mask(self, images: Tensor) -> Tensor:
+        """The pixels that it keeps of each image, bool (N, 1, H, W)."""
+        return self.pruned.mask(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.pruned(images)

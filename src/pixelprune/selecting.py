@@ -131,7 +131,8 @@ def load_network(folder: Path, weights: str = "model.safetensors") -> torch.nn.M
     card = artifacts.load_json(folder / "card.json")
     options = params.validated(card["network"], Network, "network.", folder / "card.json")
     network = build_network(options, len(card["classes"]))
-    return store.load_into(folder / weights, network).requires_grad_(False)
+    # Channels last: convolutions on a processor read an image pixel by pixel, and run faster so.
+    return store.load_into(folder / weights, network).requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _network(card: dict[str, object], tensors: dict[str, Tensor]) -> torch.nn.Module:

@@ -1,0 +1,82 @@
+"""Every network of the catalog: shapes, input sizes, seeds, modes, storage."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from pixelprune import artifacts
+from pixelprune.errors import ArtifactError
+from pixelprune.models import store
+from pixelprune.models.catalog import Network
+from pixelprune.models.network import Normalize, multiply_adds
+from pixelprune.models.residual import Residual
+
+NETWORKS = [kind() for kind in get_args(get_args(Network)[0])]
+every = pytest.mark.parametrize("options", NETWORKS, ids=lambda options: options.name)
+
+
+def build(options, classes=5, seed=0):
+    return options.build(classes, torch.Generator().manual_seed(seed)).eval()
+
+
+@every
+@pytest.mark.parametrize("size", [32, 48])
+def test_any_input_size(options, size):
+    with torch.no_grad():
+        logits = build(options)(torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0)))
+    assert logits.shape == (2, 5) and logits.dtype == torch.float32 and logits.isfinite().all()
+
+
+@every
+def test_weights_come_from_the_generator_alone(options):
+    one, same, other = build(options), build(options), build(options, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), same.state_dict().values()))
+    assert not torch.equal(next(one.parameters()), next(other.parameters()))
+
+
+@every
+def test_an_image_is_classified_alike_in_any_batch(options):
+    network = build(options)
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(network(images)[:1], network(images[:1]), atol=1e-4, rtol=1e-4)
+
+
+@every
+def test_stored_weights_come_back(options, tmp_path):
+    network = build(options)
+    store.save(tmp_path / "model.safetensors", network)
+    loaded = store.load_into(tmp_path / "model.safetensors", build(options, seed=1))
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), loaded.state_dict().values()))
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    store.save(tmp_path / "model.safetensors", build(Residual(widths=(8, 16))))
+    with pytest.raises(ArtifactError, match="not the weights of this network"):
+        store.load_into(tmp_path / "model.safetensors", build(Residual(widths=(8, 32))))
+
+
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(ArtifactError, match="not a whole safetensors file"):
+        artifacts.load_tensors(tmp_path / "model.safetensors")
+
+
+def test_normalize_takes_mean_and_deviation_of_each_channel():
+    images = torch.randint(0, 256, (50, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    layer = Normalize()
+    layer.fit(images)
+    out = layer(images.float() / 255)
+    torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(out.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
+
+
+def test_multiply_adds_by_hand():
+    network = Residual(widths=(4,), blocks=1, stride=2).build(3, torch.Generator())
+    first, block, last = 4 * 3 * 16 * 8 * 8, 2 * 4 * 4 * 9 * 8 * 8, 4 * 3
+    assert multiply_adds(network, 16, 16) == first + block + last
+
+
+def test_the_default_network_is_small():
+    assert multiply_adds(build(Residual(), 10), 32, 32) <= 10_000_000

@@ -1,0 +1,148 @@
+"""The training loop: schedule and augmentation by formula, resume byte for byte, and a network that must learn."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pixelprune import sampling
+from pixelprune.fills.black import Black
+from pixelprune.models.residual import Residual
+from pixelprune.training import augment, loop
+from pixelprune.training.n_fgsm import NFGSM
+from pixelprune.training.natural import Natural
+from pixelprune.training.pgd import PGDTraining
+from pixelprune.training.run import build
+
+SMALL = Residual(name="residual", widths=(8, 16), stride=2)
+
+
+def images(count=64, size=16, classes=4):
+    """Blobs of a color for each class on noise: easy to learn, not linearly trivial to attack."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % classes
+    pixels = rng.integers(90, 166, (count, 3, size, size))
+    for position, label in enumerate(labels):
+        row = 2 + 3 * int(label)
+        pixels[position, int(label) % 3, row : row + 4, 4:12] = 250
+    masks = torch.ones(count, 1, size, size, dtype=torch.bool)
+    return loop.Images(torch.from_numpy(pixels.astype(np.uint8)), torch.from_numpy(labels), masks)
+
+
+def task(training, data=None, masks_move=False):
+    data = data or images()
+    return loop.Task(training, data, data, Black(name="black"), seed=0, masks_move=masks_move, bfloat16=False)
+
+
+def network(data):
+    return build(SMALL, 4, data.images, 0, torch.device("cpu"))
+
+
+def test_the_learning_rate_is_a_triangle():
+    rates = [loop.learning_rate(step, 40, 0.8) for step in range(41)]
+    assert rates[0] == pytest.approx(0.08) and rates[10] == pytest.approx(0.8) and rates[40] == 0
+    assert max(rates) == rates[10]
+    assert np.diff(rates[10:]) == pytest.approx(-0.8 / 30)
+
+
+@pytest.mark.parametrize("shift, flip", [(0, False), (3, False), (2, True)])
+def test_augmentation_equals_a_pad_and_a_crop(shift, flip):
+    picture = torch.arange(2 * 3 * 6 * 5, dtype=torch.float32).view(2, 3, 6, 5)
+    generator = torch.Generator().manual_seed(1)
+    rows, columns = augment.positions(2, 6, 5, shift=shift, flip=flip, generator=generator)
+    moved = augment.gather(picture, rows, columns)
+    padded = torch.nn.functional.pad(picture, (shift,) * 4, mode="reflect") if shift else picture
+    for own, result in zip(padded, moved):
+        crops = [own[:, y : y + 6, x : x + 5] for y in range(2 * shift + 1) for x in range(2 * shift + 1)]
+        candidates = crops + ([crop.flip(2) for crop in crops] if flip else [])
+        assert any(torch.equal(result, candidate) for candidate in candidates)
+
+
+def test_without_options_augmentation_is_the_identity():
+    picture = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    rows, columns = augment.positions(3, 4, 4, shift=0, flip=False, generator=torch.Generator())
+    assert torch.equal(augment.gather(picture, rows, columns), picture)
+
+
+@pytest.mark.parametrize("training", [
+    Natural(epochs=12, batch=16, shift=0),
+    NFGSM(epochs=12, batch=16, shift=0, eps=2 / 255),
+    PGDTraining(epochs=12, batch=16, shift=0, eps=2 / 255, steps=2),
+], ids=lambda training: training.name)  # fmt: skip
+def test_learns_64_images_by_heart(training):
+    data = images()
+    outcome = loop.train(network(data), task(training, data), None, each_epoch=lambda _: None)
+    assert outcome.curve[-1]["validation_clean"] >= 0.95
+    assert len(outcome.curve) == 12 and 1 <= outcome.best_epoch <= 12
+    measure = f"validation_{training.select}"
+    assert outcome.curve[outcome.best_epoch - 1][measure] == max(row[measure] for row in outcome.curve)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    data, training = images(), NFGSM(epochs=4, batch=16, eps=4 / 255)
+
+    class Killed(Exception):
+        pass
+
+    def kill(line):
+        if line.startswith("epoch 2"):
+            raise Killed
+
+    whole = loop.train(network(data), task(training, data), None, each_epoch=lambda _: None)
+    with pytest.raises(Killed):
+        loop.train(network(data), task(training, data), tmp_path, each_epoch=kill)
+    lines = []
+    resumed = loop.train(network(data), task(training, data), tmp_path, each_epoch=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["epoch 3/4", "epoch 4/4"]
+    assert resumed.curve == whole.curve and resumed.best_epoch == whole.best_epoch
+    for name in whole.last:
+        assert torch.equal(resumed.last[name], whole.last[name])
+        assert torch.equal(resumed.best[name], whole.best[name])
+
+
+def test_n_fgsm_makes_the_step_of_its_paper():
+    training = NFGSM(eps=0.1, noise=2.0)
+    weight = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    def model(pictures):
+        score = (pictures * weight).sum((1, 2, 3))
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+    pictures = torch.full((5, 3, 4, 4), 0.5)
+    mask = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(1)) < 0.5
+    found = training.perturb(
+        model, pictures, torch.ones(5, dtype=torch.long), mask, torch.Generator().manual_seed(2)
+    )
+    noise = (2 * torch.rand(pictures.shape, generator=torch.Generator().manual_seed(2)) - 1) * 0.2
+    expected = pictures + (noise - 0.1 * weight.sign()) * mask
+    torch.testing.assert_close(found, expected.clamp(0, 1))
+
+
+def test_masks_move_with_their_images_only_where_they_belong_to_them():
+    data = images(count=32)
+    half = torch.zeros_like(data.masks)
+    half[:, :, :, :8] = True
+    data = loop.Images(data.images, data.labels, half)
+    chosen = torch.arange(32)
+    for moves in (False, True):
+        own = task(Natural(shift=4), data, masks_move=moves)
+        _, _, masks = loop._augmented(data, chosen, own, sampling.torch_generator(0, "augment", 1))
+        assert torch.equal(masks, half) is not moves
+
+
+def test_the_alarm_sounds_at_a_collapse():
+    outcome = loop.Outcome(best={}, last={})
+    training, net = NFGSM(), torch.nn.Linear(1, 1)
+    for epoch, robust in enumerate([0.4, 0.45, 0.1], 1):
+        loop._judge(outcome, {"epoch": epoch, "validation_clean": 0.9, "validation_robust": robust}, net, training)
+    assert outcome.alarm == "catastrophic overfitting: robust accuracy fell by 35% at epoch 3"
+    assert outcome.best_epoch == 2
+
+
+def test_the_first_loss_is_that_of_a_guess():
+    data = images()
+    outcome = loop.train(
+        network(data), task(Natural(epochs=1, batch=64, learning_rate=1e-9), data), None, each_epoch=lambda _: None
+    )
+    assert outcome.curve[0]["train_loss"] == pytest.approx(math.log(4), abs=0.8)
