@@ -1,0 +1,78 @@
+"""A study's results as a git revision, or the workspace, records them: through DVC, by hash.
+
+The adapter for DVC's Python interface. Files are read from the cache by the hash in dvc.lock, never from the folder, so
+that a table belongs to the revision whatever was written beside it since.
+"""
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.repo.index import Index
+
+from pixelprune.errors import ArtifactError, PixelpruneError
+
+WORKSPACE = "workspace"
+FETCH = "Run `dvc pull`, or `dvc fetch --all-commits` for older revisions."
+
+
+@dataclass(frozen=True)
+class Revision:
+    name: str
+    """As the user wrote it, with the commit: "HEAD~1 (1a2b3c4)"."""
+    params: dict[str, Any]
+    results: dict[str, str]
+    """Run "P/T/s" -> hash of its results folder."""
+    cache: Path
+
+    def table(self, run: str, file: str) -> pd.DataFrame:
+        """A parquet file of a run. Raises ArtifactError where the cache lacks it."""
+        where = f"{self.name}: results/{run}/{file}"
+        listing = json.loads(self._object(self.results[run], where))
+        hashes = {entry["relpath"]: entry["md5"] for entry in listing}
+        if file not in hashes:
+            raise ArtifactError(f"{where}: the folder of this revision has no such file.")
+        try:
+            return pd.read_parquet(BytesIO(self._object(hashes[file], where)))
+        except (ValueError, OSError) as error:
+            raise ArtifactError(f"{where}: not a whole parquet file ({error}).") from None
+
+    def _object(self, digest: str, where: str) -> bytes:
+        try:
+            return (self.cache / digest[:2] / digest[2:]).read_bytes()
+        except FileNotFoundError:
+            raise ArtifactError(f"{where} is not in DVC's cache. {FETCH}") from None
+
+
+def load(study: Path, rev: str) -> Revision:
+    """The study in `study` at a git revision, or at "workspace". Raises PixelpruneError that says what is missing."""
+    try:
+        root = Path(Repo.find_root(str(study)))
+        with Repo(str(root), rev=None if rev == WORKSPACE else rev) as repo:
+            return _read(repo, study.resolve().relative_to(root.resolve()).as_posix(), rev)
+    except DvcException as error:
+        raise PixelpruneError(f"{rev}: {str(error).strip().rstrip('.')}.") from None
+
+
+def _read(repo: Any, study: str, rev: str) -> Revision:
+    name = rev if rev == WORKSPACE else f"{rev} ({repo.get_rev()[:7]})"
+    folder = repo.fs.join(repo.root_dir, *PurePosixPath(study).parts)
+    pipeline = repo.fs.join(folder, "dvc.yaml")
+    if not repo.fs.exists(pipeline):
+        raise PixelpruneError(f"{name}: {PurePosixPath(study, 'dvc.yaml')} does not exist there: no study to compare.")
+    with repo.fs.open(repo.fs.join(folder, "params.yaml"), encoding="utf-8") as file:
+        params = yaml.safe_load(file)
+    results = {}
+    for out in Index.from_file(repo, pipeline).outs:
+        parts = repo.fs.relparts(out.fs_path, folder)
+        if len(parts) == 4 and parts[0] == "results" and out.hash_info and out.hash_info.value:
+            results["/".join(parts[1:])] = out.hash_info.value
+    if not results:
+        raise ArtifactError(f"{name}: dvc.lock records no results. Run `dvc repro` there and commit dvc.lock.")
+    return Revision(name, params, results, Path(repo.cache.local.path))
