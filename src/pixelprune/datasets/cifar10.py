@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pixelprune.datasets.archives import read_tar
 from pixelprune.datasets.cifar10_pickle import read_batch
 from pixelprune.datasets.images import resized
-from pixelprune.datasets.mirror import Archive, Origin, absent, origin
+from pixelprune.datasets.mirror import absent, origin
 from pixelprune.datasets.options import DatasetOptions, Progress
+from pixelprune.datasets.origin import Archive, Origin
 from pixelprune.datasets.split import Part, Split, hold_out
 from pixelprune.errors import DataError
 

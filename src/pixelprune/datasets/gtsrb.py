@@ -4,10 +4,6 @@
 https://benchmark.ini.rub.de. Original sizes; the sign's annotated box, with a margin, is cut out and resized.
 """
 
-import csv
-import io
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,9 +12,19 @@ from pydantic import AfterValidator, Field
 
 from pixelprune.datasets.archives import Zip
 from pixelprune.datasets.gtsrb_classes import NAMES, SHAPES
+from pixelprune.datasets.gtsrb_tables import (
+    TEST_FOLDER,
+    TRAINING_FOLDERS,
+    TRUTH_FILE,
+    Read,
+    Row,
+    test_rows,
+    training_rows,
+)
 from pixelprune.datasets.images import decode, resized
-from pixelprune.datasets.mirror import Archive, Origin, absent, origin
+from pixelprune.datasets.mirror import absent, origin
 from pixelprune.datasets.options import DatasetOptions, Progress
+from pixelprune.datasets.origin import Archive, Origin
 from pixelprune.datasets.outlines import drawn
 from pixelprune.datasets.split import Part, Split, hold_out
 from pixelprune.errors import DataError
@@ -34,13 +40,7 @@ TEST = Archive(
 TRUTH = Archive(
     "GTSRB_Final_Test_GT.zip", f"{_ADDRESS}/GTSRB_Final_Test_GT.zip", "md5:fe31e9c9270bbcd7b84b7f21a9d9d9e5"
 )
-TRAINING_FOLDERS = ("GTSRB/Final_Training/Images", "GTSRB/Training")
-TEST_FOLDER = "GTSRB/Final_Test/Images"
-TRUTH_FILE = "GT-final_test.csv"
 LIMIT = 8 * 2**20
-TEST_IDS = 10**9
-
-Read = Callable[[str], bytes]
 
 
 def _distinct(numbers: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -78,11 +78,11 @@ class Gtsrb(DatasetOptions):
             "terms": "No licence is stated with the archives; cite J. Stallkamp et al., Man vs. computer, Neural "
             "Networks 32, 2012.",
         }
-        train_part = self._part("train", _training_rows(training, numbers), training, progress)
-        test_part = self._part("test", _test_rows(test, numbers), test, progress)
+        train_part = self._part("train", training_rows(training, numbers), training, progress)
+        test_part = self._part("test", test_rows(test, numbers), test, progress)
         return hold_out(train_part, self.validation, self.seed), test_part, {**card, **place.card()}
 
-    def _part(self, part: Part, rows: "list[Row]", read: Read, progress: Progress) -> Split:
+    def _part(self, part: Part, rows: list[Row], read: Read, progress: Progress) -> Split:
         if not rows:
             raise DataError(f"GTSRB: found no {part} image of the classes {self.classes}. Give other classes.")
         order = {number: label for label, number in enumerate(self.classes or range(43))}
@@ -97,7 +97,7 @@ class Gtsrb(DatasetOptions):
             masks=np.stack([mask for _, mask in crops]),
         )
 
-    def _crop(self, row: "Row", content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _crop(self, row: Row, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The box with its margin, uint8 (size, size, 3), and the outline in it, bool (size, size)."""
         photo = decode(content, row.path)
         height, width = photo.shape[:2]
@@ -110,85 +110,6 @@ class Gtsrb(DatasetOptions):
         scale_x, scale_y = self.size / (x1 - x0), self.size / (y1 - y0)
         box = ((left - x0) * scale_x, (top - y0) * scale_y, (right - x0) * scale_x, (bottom - y0) * scale_y)
         return resized(photo[y0:y1, x0:x1], self.size), drawn(SHAPES[row.number], box, self.size)
-
-
-@dataclass(frozen=True)
-class Row:
-    """An annotated image. `box`: left, top, right, bottom in pixels, right and bottom not included."""
-
-    path: str
-    size: tuple[int, int]
-    box: tuple[int, int, int, int]
-    number: int
-    image: int
-    group: int
-
-
-def _training_rows(read: Read, numbers: tuple[int, ...]) -> list[Row]:
-    rows = []
-    for number in sorted(numbers):
-        folder = f"{TRAINING_FOLDERS[0]}/{number:05d}"
-        table = f"{folder}/GT-{number:05d}.csv"
-        for line, entry in _lines(read(table), table):
-            track, _, frame = entry["Filename"].removesuffix(".ppm").partition("_")
-            if not (track.isdecimal() and frame.isdecimal() and int(track) < 1000 and int(frame) < 100):
-                raise DataError(
-                    f"{table}: line {line}: found the file {entry['Filename']!r}, expected TRACK_FRAME.ppm. {_AGAIN}"
-                )
-            group = number * 1000 + int(track)
-            rows.append(_row(f"{folder}/{entry['Filename']}", entry, table, line, group * 100 + int(frame), group))
-            if rows[-1].number != number:
-                raise DataError(f"{table}: line {line}: found class {rows[-1].number}, expected {number}. {_AGAIN}")
-    return _distinct_rows(rows, "training")
-
-
-def _test_rows(read: Read, numbers: tuple[int, ...]) -> list[Row]:
-    rows = []
-    for line, entry in _lines(read(TRUTH_FILE), TRUTH_FILE):
-        stem = entry["Filename"].removesuffix(".ppm")
-        if not stem.isdecimal() or len(stem) > 8:
-            raise DataError(
-                f"{TRUTH_FILE}: line {line}: found the file {entry['Filename']!r}, expected NUMBER.ppm. {_AGAIN}"
-            )
-        image = TEST_IDS + int(stem)
-        rows.append(_row(f"{TEST_FOLDER}/{entry['Filename']}", entry, TRUTH_FILE, line, image, image))
-    return _distinct_rows([row for row in rows if row.number in numbers], "test")
-
-
-def _row(path: str, entry: dict[str, str], table: str, line: int, image: int, group: int) -> Row:
-    try:
-        names = ("Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId")
-        width, height, left, top, right, bottom, number = (int(entry[name]) for name in names)
-    except ValueError:
-        raise DataError(f"{table}: line {line}: found something that is no number in {entry}. {_AGAIN}") from None
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height and 0 <= number < 43):
-        raise DataError(f"{table}: line {line}: found a box outside of its photo or no such class: {entry}. {_AGAIN}")
-    return Row(path, (width, height), (left, top, right, bottom), number, image, group)
-
-
-def _lines(content: bytes, table: str) -> list[tuple[int, dict[str, str]]]:
-    """Line number and fields of every line of an official table."""
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "replace")), delimiter=";", strict=True)
-    expected = ["Filename", "Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId"]
-    try:
-        lines = [(reader.line_num, entry) for entry in reader]
-    except csv.Error as error:
-        raise DataError(f"{table}: line {reader.line_num}: not readable as CSV ({error}). {_AGAIN}") from None
-    if reader.fieldnames is None or list(reader.fieldnames) != expected:
-        raise DataError(f"{table}: found the columns {reader.fieldnames}, expected {';'.join(expected)}. {_AGAIN}")
-    for line, entry in lines:
-        if None in entry or None in entry.values():
-            raise DataError(f"{table}: line {line}: found another number of fields, expected {len(expected)}. {_AGAIN}")
-    return lines
-
-
-def _distinct_rows(rows: list[Row], what: str) -> list[Row]:
-    seen: set[int] = set()
-    for row in rows:
-        if row.image in seen:
-            raise DataError(f"{row.path}: listed twice among the {what} images. {_AGAIN}")
-        seen.add(row.image)
-    return rows
 
 
 def _readers(place: Origin) -> tuple[Read, Read]:
@@ -215,6 +136,3 @@ def _readers(place: Origin) -> tuple[Read, Read]:
         return (truth if path == TRUTH_FILE else test).read(path, LIMIT)
 
     return packed_training, packed_test
-
-
-_AGAIN = "The table is damaged: fetch it again."

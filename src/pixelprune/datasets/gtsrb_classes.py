@@ -48,6 +48,7 @@ NAMES = (
     "end of no overtaking by trucks",
 )
 
-_OTHER: dict[int, Shape] = {11: "up", 12: "diamond", 13: "down", 14: "octagon"} | {n: "up" for n in range(18, 32)}
+_TRIANGLES = (11, *range(18, 32))
+_OTHER: dict[int, Shape] = {12: "diamond", 13: "down", 14: "octagon", **dict.fromkeys(_TRIANGLES, "up")}
 
 SHAPES: tuple[Shape, ...] = tuple(_OTHER.get(number, "circle") for number in range(43))

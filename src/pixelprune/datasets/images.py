@@ -44,10 +44,10 @@ def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if image.shape[:2] == (size, size):
         return image
     shrinks = min(image.shape[:2]) >= size
-    resized: NDArray[np.uint8] = cv2.resize(
+    result: NDArray[np.uint8] = cv2.resize(
         np.ascontiguousarray(image), (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     )
-    return resized
+    return result
 
 
 def resized_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:

@@ -7,86 +7,42 @@ every file that is read must be listed there and agree.
 import hashlib
 import os
 import urllib.parse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import requests
 
 from pixelprune.datasets import fetch
 from pixelprune.datasets.options import Progress
+from pixelprune.datasets.origin import DOWNLOADS, Archive, Origin
 from pixelprune.errors import DataError
 
 VARIABLE = "PIXELPRUNE_MIRROR"
-DOWNLOADS = Path(".pixelprune") / "downloads"
 SUMS = "SHA256SUMS"
 SUMS_LIMIT = 2**28
-LISTED = 40
-"""The card names the digest of every file up to so many; beyond, one digest over all of them."""
 
 
-@dataclass(frozen=True)
-class Archive:
-    name: str
-    """The file's name, at its official address and in a mirror."""
-    address: str
-    checksum: str
-    """The official one, "md5:..."."""
+def origin(progress: Progress) -> Origin:
+    """The mirror that the environment names, else the official addresses. Raises DataError where there is no such."""
+    value = os.environ.get(VARIABLE, "").strip()
+    if not value:
+        return Origin(progress)
+    if value.startswith(("https://", "http://")):
+        return _Address(value, progress)
+    root = Path(value).expanduser()
+    if not root.is_dir():
+        raise DataError(
+            f"{VARIABLE}: no such folder: {value}. Expected a folder, or an https address, that holds the official "
+            "archives or what they unpack to. Correct it, or unset it to download from the official address."
+        )
+    return _Folder(root, progress)
 
 
-class Origin:
-    """Hands out the files of one data set and remembers what was read. This one: the official addresses."""
-
-    mirrored = False
-    where = "the official address"
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._digests: dict[str, str] = {}
-        self._official = True
-
-    def has(self, name: str) -> bool:
-        """Whether there is a file of this name, by its path in the official layout."""
-        return False
-
-    def read(self, name: str, limit: int, checksum: str | None = None) -> bytes:
-        """The content of an unpacked file; `checksum`: the official one, where the world knows it."""
-        content = self._content(name, limit)
-        self._digests[name] = hashlib.sha256(content).hexdigest()
-        if checksum is None or _digest(content, checksum.split(":")[0]) != checksum:
-            self._official = False
-        return content
-
-    def archive(self, archive: Archive) -> Path:
-        """A local copy of an archive, verified as far as this origin can be."""
-        folder = self._folder(archive)
-        return self._noted(fetch.download(archive.address, folder, archive.checksum, self._progress), archive)
-
-    def card(self) -> dict[str, Any]:
-        """For the data card: official only where everything that was read has its official checksum."""
-        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self._digests.items()))
-        listed = dict(sorted(self._digests.items()))
-        if len(listed) > LISTED:
-            listed = {f"{len(self._digests)} files": hashlib.sha256(lines.encode()).hexdigest()}
-        return {"status": "official" if self._official else "mirror", "sha256": listed}
-
-    def _content(self, name: str, limit: int) -> bytes:
-        raise NotImplementedError
-
-    def _folder(self, archive: Archive) -> Path:
-        return DOWNLOADS / archive.name
-
-    def _noted(self, path: Path, archive: Archive) -> Path:
-        algorithm = archive.checksum.split(":")[0]
-        found = fetch.digest(path, algorithm, self._progress)
-        self._digests[archive.name] = fetch.digest(path, "sha256", self._progress).removeprefix("sha256:")
-        if found != archive.checksum:
-            if not self.mirrored:
-                raise DataError(
-                    f"{path}: found {found}, expected {archive.checksum}. The copy is damaged: delete it and run again."
-                )
-            self._official = False
-        return path
+def absent(place: Origin, what: str, expected: list[str]) -> DataError:
+    """The error for a mirror that holds nothing of a data set."""
+    return DataError(
+        f"{place.where}: holds no {what}, expected one of: {', '.join(expected)}. Point {VARIABLE} to a mirror that "
+        "has it, or unset it to download from the official address."
+    )
 
 
 class _Mirror(Origin):
@@ -177,34 +133,6 @@ class _Address(_Mirror):
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{urllib.parse.quote(name)}"
-
-
-def origin(progress: Progress) -> Origin:
-    """The mirror that the environment names, else the official addresses. Raises DataError where there is no such."""
-    value = os.environ.get(VARIABLE, "").strip()
-    if not value:
-        return Origin(progress)
-    if value.startswith(("https://", "http://")):
-        return _Address(value, progress)
-    root = Path(value).expanduser()
-    if not root.is_dir():
-        raise DataError(
-            f"{VARIABLE}: no such folder: {value}. Expected a folder, or an https address, that holds the official "
-            "archives or what they unpack to. Correct it, or unset it to download from the official address."
-        )
-    return _Folder(root, progress)
-
-
-def absent(place: Origin, what: str, expected: list[str]) -> DataError:
-    """The error for a mirror that holds nothing of a data set."""
-    return DataError(
-        f"{place.where}: holds no {what}, expected one of: {', '.join(expected)}. Point {VARIABLE} to a mirror that "
-        "has it, or unset it to download from the official address."
-    )
-
-
-def _digest(content: bytes, algorithm: str) -> str:
-    return f"{algorithm}:{hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()}"
 
 
 def _parsed(content: bytes, where: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Outlines of German traffic signs, drawn exactly into a box."""
 
+import functools
 from typing import Literal
 
 import numpy as np
@@ -12,15 +13,21 @@ Shape = Literal["circle", "up", "down", "octagon", "diamond"]
 FINE = 8
 """Drawn so many times larger, then averaged: the edge is right to a sixteenth of a pixel."""
 
+_CUT = 1 - 0.5**0.5
+
 CORNERS: dict[Shape, list[tuple[float, float]]] = {
     "up": [(0.5, 0.0), (1.0, 1.0), (0.0, 1.0)],
     "down": [(0.0, 0.0), (1.0, 0.0), (0.5, 1.0)],
     "diamond": [(0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)],
     "octagon": [
-        (x, y)
-        for corner in (1 - 1 / 2**0.5,)
-        for x, y in ((corner, 0), (1 - corner, 0), (1, corner), (1, 1 - corner))
-        + ((1 - corner, 1), (corner, 1), (0, 1 - corner), (0, corner))
+        (_CUT, 0.0),
+        (1 - _CUT, 0.0),
+        (1.0, _CUT),
+        (1.0, 1 - _CUT),
+        (1 - _CUT, 1.0),
+        (_CUT, 1.0),
+        (0.0, 1 - _CUT),
+        (0.0, _CUT),
     ],
 }
 """Corners in a unit box, x to the right, y down."""
@@ -29,6 +36,7 @@ ROUNDING: dict[Shape, float] = {"up": 0.06, "down": 0.06, "diamond": 0.06, "octa
 """Radius of the corners as a share of the box: a real sign's triangle has no sharp tips."""
 
 
+@functools.cache
 def polygon(shape: Shape) -> NDArray[np.float64]:
     """(P, 2) points x, y of the outline; it touches all four sides of the unit box."""
     circle = np.linspace(0, 2 * np.pi, 128, endpoint=False)
