@@ -69,7 +69,7 @@ def test_finds_the_closed_form_optimum(case: Case, ball: Ball, attack: Attack) -
     if ball.norm == "linf":
         where, height = 2e-5, 5e-5
     elif isinstance(attack, PGD) and attack.relative_step is None:
-        where, height = 0.08, 0.06  # steps of a constant eps / 8 turn towards the optimum: 0.9 ** 20 of the way is left
+        where, height = 0.08, 0.1  # steps of a constant eps / 8 turn towards the optimum: 0.9 ** 20 of the way is left
     else:
         where, height = 2e-3, 5e-5  # around the optimum the loss is flat: float32 does not tell nearer points apart
     torch.testing.assert_close(found, optimum, atol=where, rtol=0)
