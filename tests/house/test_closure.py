@@ -24,7 +24,7 @@ FILES = {
         f"from pixelprune.maps.{name} import X" for name in ("pca", "sobel", "shifted")
     ),
     "src/pixelprune/reporting/__init__.py": "",
-    "src/pixelprune/reporting/page.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pixelprune.lonely",
+    "src/pixelprune/reporting/page.py": "import typing\nif typing.TYPE_CHECKING:\n    import pixelprune.lonely",
     "src/pixelprune/reporting/page.html.j2": "",
     "stages/importance.py": "from pixelprune import cli, params\nfrom pixelprune.maps.catalog import Map",
     "stages/attack.py": "from pixelprune import selecting",
@@ -144,7 +144,8 @@ def test_the_digest_is_the_same_in_every_version_of_python(tmp_path):
 
 NEEDED = {
     "importance": [
-        "${root}/src/pixelprune/cli.py", "${root}/src/pixelprune/errors.py", "${root}/src/pixelprune/maps/${item.name}.py",
+        "${root}/src/pixelprune/cli.py", "${root}/src/pixelprune/errors.py",
+        "${root}/src/pixelprune/maps/${item.name}.py",
         "${root}/src/pixelprune/maps/helper.py", "${root}/src/pixelprune/maps/map.py",
         "${root}/src/pixelprune/maps/sobel.py",  # a member that another one imports
         "${root}/src/pixelprune/params.py", "${root}/stages/importance.py",

@@ -81,6 +81,10 @@ def check(root: Path) -> list[str]:
     """What is missing and what is too much, one line each."""
     mistakes = []
     for name, stage in read(root).items():
+        script = _script(stage)
+        if script and not (root / script).is_file():
+            mistakes.append(f"dvc.yaml: {name}: no file {script}")
+            continue
         wanted, listed = needed(stage, root), [dep for dep in deps(stage) if is_source(dep)]
         mistakes += [f"dvc.yaml: {name}: missing {dep}" for dep in sorted(wanted - set(listed))]
         mistakes += [f"dvc.yaml: {name}: extra {dep}" for dep in sorted(set(listed) - wanted)]
@@ -102,19 +106,17 @@ def is_source(dep: str) -> bool:
 
 def needed(stage: dict[str, Any], root: Path) -> set[str]:
     """The source deps of a stage, as dvc.yaml writes them. Nothing for a stage that runs no script of ours."""
-    script = re.search(r"stages/(\w+)\.py", str(stage.get("do", stage).get("cmd", "")))
+    script = _script(stage)
     if not script:
         return set()
-    path, package = root / script[0], root / PACKAGE
-    if not path.is_file():
-        raise PixelpruneError(f"dvc.yaml: {script[0]}: no such file.")
-    family, member = OWN_MEMBER.get(script[1], (None, ""))
+    path, package = root / script, root / PACKAGE
+    family, member = OWN_MEMBER.get(path.stem, (None, ""))
     catalogs = [package / name / "catalog.py" for name in (family, *_carried(path, package)) if name]
     files = closure(path, unfollowed=catalogs, source=root / "src")
     if family:
         for file in members(package / family):
             files |= closure(file, unfollowed=catalogs, source=root / "src") - {file}
-    for pattern in BESIDE.get(script[1], ()):
+    for pattern in BESIDE.get(path.stem, ()):
         files |= set(package.glob(pattern))
     names = {f"{ROOT}{file.relative_to(root).as_posix()}" for file in files}
     return names | ({f"{ROOT}{PACKAGE}/{family}/{member}"} if family else set())
@@ -139,7 +141,9 @@ def fix(root: Path) -> list[Path]:
     document = text.load(path.read_text(encoding="utf-8"))
     changed = False
     for stage in document["stages"].values():
-        changed |= _rewrite(stage.get("do", stage), needed(stage, root))
+        script = _script(stage)
+        if script and (root / script).is_file():
+            changed |= _rewrite(stage.get("do", stage), needed(stage, root))
     written = []
     if changed:
         buffer = io.StringIO()
@@ -156,7 +160,6 @@ def fix(root: Path) -> list[Path]:
 def _rewrite(stage: Any, wanted: set[str]) -> bool:
     """Deletes and inserts single entries of the list, so that the comments at the others stay. True where it did."""
     listed = stage.setdefault("deps", []) if wanted else stage.get("deps", [])
-    seen: set[str] = set()
     changed = False
     for position in range(len(listed) - 1, -1, -1):
         dep = listed[position]
@@ -165,11 +168,18 @@ def _rewrite(stage: Any, wanted: set[str]) -> bool:
             changed = True
     seen = {dep for dep in listed if is_source(dep)}
     for dep in sorted(wanted - seen):
-        sources = [(other, position) for position, other in enumerate(listed) if is_source(other)]
-        place = bisect.bisect(sorted(other for other, _ in sources), dep)
-        listed.insert(sources[place - 1][1] + 1 if place and sources else 0, dep)
+        # Behind the last smaller one of the sources, which stay in one block; at the end where there is none yet.
+        places = [position for position, other in enumerate(listed) if is_source(other)]
+        place = bisect.bisect([listed[position] for position in places], dep)
+        listed.insert((places[place] if place < len(places) else places[-1] + 1) if places else len(listed), dep)
         changed = True
     return changed
+
+
+def _script(stage: dict[str, Any]) -> str | None:
+    """stages/NAME.py as the command of a stage names it."""
+    found = re.search(r"stages/\w+\.py", str(stage.get("do", stage).get("cmd", "")))
+    return found[0] if found else None
 
 
 def _carried(path: Path, package: Path) -> tuple[str, ...]:

@@ -1,0 +1,88 @@
+"""What params.yaml of every study must be, and what stands beside it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixelprune import study
+from pixelprune.commands import check, schema
+from pixelprune.errors import ParamsError
+
+ROOT = Path(__file__).parents[2]
+STUDIES = [ROOT, *(path.parent for path in sorted(ROOT.glob("studies/*/params.yaml")))]
+
+
+@pytest.fixture(params=STUDIES, ids=lambda folder: folder.name if folder != ROOT else "default")
+def folder(request, monkeypatch):
+    monkeypatch.chdir(request.param)
+    return request.param
+
+
+def test_the_study_is_valid_and_small_enough_for_dvc(folder):
+    assert study.load().runs
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    assert 0 < check.stage_count(Path("dvc.yaml"), values) <= 120
+
+
+def test_root_and_schema_are_found_from_the_folder(folder):
+    first, *_ = Path("params.yaml").read_text().splitlines()
+    prefix = "# yaml-language-server: $schema="
+    assert first.startswith(prefix)
+    assert (folder / first.removeprefix(prefix)).resolve() == ROOT / schema.NAME
+    assert (folder / study.load().root).resolve() == ROOT
+
+
+def test_the_pipeline_is_the_same_in_every_study(folder):
+    assert Path("dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+
+
+def test_the_schema_is_current():
+    assert (ROOT / schema.NAME).read_text() == schema.text(), "python -m pixelprune schema"
+
+
+def test_check_says_what_the_study_is(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert check.main([]) == 0
+    assert capsys.readouterr().out == "params.yaml: 7 strategies x 2 trainings x 1 seed = 14 runs, 45 stages\n"
+
+
+def edited(tmp_path, monkeypatch, **sections):
+    values = yaml.safe_load((ROOT / "params.yaml").read_text()) | sections
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_check_crosses_the_sections(tmp_path, monkeypatch):
+    edited(tmp_path, monkeypatch, strategies={"half": {"map": "pcca", "keep": 0.5, "fill": "black"}}, seeds=[0, 0])
+    with pytest.raises(ParamsError) as error:
+        check.main([])
+    text = str(error.value)
+    assert "strategies.none" in text
+    assert "strategies.half.map: no map 'pcca' among maps; did you mean 'pca'?" in text
+    assert "seeds: found [0, 0], expected each seed once" in text
+
+
+REPORT = "id,title,found,threshold,severity,verdict\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "status"),
+    [("", 0), ("E1,t,1,2,F,pass\n", 0), ("E1,t,1,2,W,fail\n", 0), ("E1,t,1,2,F,fail\nE2,t,1,2,F,pass\n", 1)],
+)
+def test_the_report_is_judged_by_its_fatal_checks(tmp_path, monkeypatch, capsys, rows, status):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report").mkdir()
+    check.CHECKS.write_text(REPORT + rows)
+    assert check.main(["--report"]) == status
+    assert ("failed: E1: t: found 1, expected 2" in capsys.readouterr().out) is bool(status)
+
+
+def test_stages_are_counted_as_dvc_unfolds_them(tmp_path):
+    path = tmp_path / "dvc.yaml"
+    path.write_text(
+        "stages:\n  a: {cmd: x}\n  b: {foreach: '${maps}', do: {cmd: x}}\n  c: {foreach: [1, 2], do: {cmd: x}}\n"
+        "  d: {matrix: {m: '${maps}', s: '${deep.seeds}'}, cmd: x}\n"
+    )
+    assert check.stage_count(path, {"maps": {"p": 1, "q": 2}, "deep": {"seeds": [0, 1, 2]}}) == 1 + 2 + 2 + 6
+    assert check.stage_count(tmp_path / "none.yaml", {}) == 0
