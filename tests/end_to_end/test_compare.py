@@ -158,7 +158,7 @@ def test_the_terminal_shows_the_same(compare):
 def test_a_comment_changes_no_run(compare):
     done = compare("keep", "comment", "--gate")
     assert done.returncode == 0
-    assert "No run changed." in done.stdout
+    assert "No run that both revisions have changed." in done.stdout
     assert "byte for byte): foreground/natural/0, none/natural/0, random/natural/0." in done.stdout
 
 
@@ -194,6 +194,11 @@ def test_an_unknown_revision_is_named(compare):
 def test_a_folder_without_a_study_is_named(compare):
     message = refused(compare, "base", "--study", "../..")
     assert "dvc.yaml does not exist there" in message
+
+
+def test_an_access_that_was_not_measured_does_not_pass_the_gate(compare):
+    message = refused(compare, "comment", "drop", "--gate", "--access", "kep")
+    assert message.endswith(": random/natural/0 was not attacked under access kep; it has kept.\n")
 
 
 @pytest.fixture

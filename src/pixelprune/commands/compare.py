@@ -32,7 +32,6 @@ class Outcome:
     unchanged: list[str] = field(default_factory=list)
     only_before: list[str] = field(default_factory=list)
     only_after: list[str] = field(default_factory=list)
-    not_measured: list[str] = field(default_factory=list)
     attacks: list[str] = field(default_factory=list)
     ladders_differ: bool = False
 
@@ -97,9 +96,10 @@ def _compare_run(run: str, before: "Revision", after: "Revision", access: str, o
     ]
     own = "full" if run.split("/")[0] == "none" else access
     first, second = (table[(table["access"] == own) & (table["threat"] != rows.UNBOUNDED)] for table in tables)
-    if first.empty and second.empty:
-        outcome.not_measured.append(run)
-        return
+    for revision, table, of_access in ((before, tables[0], first), (after, tables[1], second)):
+        if of_access.empty:  # a gate must not pass because nothing was looked at
+            known = ", ".join(sorted(set(table["access"])))
+            raise PixelpruneError(f"{revision.name}: {run} was not attacked under access {own}; it has {known}.")
     comparison.refuse_other_images(first, second, where)
     comparison.refuse_other_threats(first, second, where)
     outcome.attacks = sorted({*outcome.attacks, *second["attack"]})
@@ -159,14 +159,13 @@ def _notes(outcome: Outcome, options: argparse.Namespace) -> list[str]:
             "Each line is about these two networks."
         )
     else:
-        notes.append("No run changed.")
+        notes.append("No run that both revisions have changed.")
     if outcome.ladders_differ:
         notes.append("The options of the ladder differ: a part of a difference may be the attacks', not the models'.")
     for words, runs in (
         ("Unchanged (the same results, byte for byte)", outcome.unchanged),
         ("Only before", outcome.only_before),
         ("Only after", outcome.only_after),
-        (f"Changed, but without rows of access {options.access}", outcome.not_measured),
     ):
         if runs:
             notes.append(f"{words}: {', '.join(runs)}.")
