@@ -36,8 +36,9 @@ def main(key: str) -> None:
                 values[own] = rank(images, data.ids[own]).half().cpu().numpy()
             artifacts.save_array(folder / f"{name}.npy", values)
         selector.save(folder)
-        card = {"map": entry.model_dump(mode="json"), "behaviour": selector.behaviour, "oracle": selector.oracle}
-        artifacts.save_json(folder / "card.json", card | {"has_region": entry.has_region})
+        card = {"name": entry.name, "options": entry.model_dump(mode="json"), "has_region": entry.has_region}
+        card |= {"behaviour": selector.behaviour, "oracle": selector.oracle}
+        artifacts.save_json(folder / "card.json", card)
     print(f"importance {key}: {entry.name}, {selector.behaviour}{', oracle' if selector.oracle else ''}")
 
 

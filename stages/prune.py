@@ -6,6 +6,7 @@ python stages/prune.py STRATEGY
           data/pruned/STRATEGY/card.json           map, keep, fill, shares kept
           data/pruned/STRATEGY/silhouette.json     accuracy of a network that sees nothing but the mask
           data/pruned/STRATEGY/selector.*          what ranks the pixels of other images
+          data/pruned/STRATEGY/picture.npy         uint8 (N, H, W), the map of the test images, for the eye
 """
 
 from pathlib import Path
@@ -27,11 +28,13 @@ def main(key: str) -> None:
         masks = {name: pruning.keep_mask(pruned.load_map(source / f"{name}.npy"), strategy.keep) for name in data}
         for name, mask in masks.items():
             artifacts.save_array(folder / f"{name}.npy", pruning.pack(mask))
+        artifacts.save_array(folder / "picture.npy", pruned.picture(pruned.load_map(source / "test.npy")))
         selector = selecting.load(source)
         selector.save(folder)
         height, width = masks["test"].shape[1:]
         artifacts.save_json(folder / "card.json", {
-            "map": strategy.map, "keep": strategy.keep, "height": height, "width": width,
+            "map": strategy.map, "map_name": selector.map.name, "map_options": selector.map.model_dump(mode="json"),
+            "keep": strategy.keep, "height": height, "width": width,
             "fill": strategy.fill.fitted(data["train"].images).model_dump(mode="json"),
             "behaviour": selector.behaviour, "oracle": selector.oracle,
             "shares": {name: round(float(mask.mean()), 6) for name, mask in masks.items()},

@@ -54,3 +54,11 @@ def load_map(path: Path) -> np.ndarray:
             "Delete it and run `dvc repro`."
         )
     return values
+
+
+def picture(values: np.ndarray) -> np.ndarray:
+    """A map (N, H, W) for the eye: uint8, each image's own values from 0 (dropped first) to 255 (kept first)."""
+    flat = values.astype(np.float32).reshape(len(values), -1)
+    low, high = flat.min(1, keepdims=True), flat.max(1, keepdims=True)
+    scaled = (flat - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
+    return (scaled * 255).round().astype(np.uint8).reshape(values.shape)
