@@ -1,0 +1,234 @@
+"""Every number of the report, computed from the per-image rows, each with its interval and n."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelprune.evaluation.bootstrap import mean_interval
+from pixelprune.evaluation.decomposition import Decomposition, decompose
+from pixelprune.evaluation.holm import holm
+from pixelprune.evaluation.intervals import Estimate, Rate
+from pixelprune.evaluation.mcnemar import mcnemar
+from pixelprune.evaluation.rows import UNBOUNDED
+from pixelprune.evaluation.worst_case import groups, standing
+from pixelprune.reporting.collect import FULL, Results, Run, ThreatEntry
+from pixelprune.reporting.judged import Judged, judge
+from pixelprune.sampling import numpy_generator
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Robust accuracy against another strategy's, on the same images.
+
+    p: exact McNemar of the two networks, the largest over the seeds; adjusted: Holm, over the report's whole family.
+    """
+
+    other: str
+    difference: Estimate
+    p: float
+    adjusted: float
+
+    @property
+    def shown(self) -> bool:
+        """Both the test, after the correction, and the interval say that there is a difference."""
+        return self.adjusted <= ALPHA and self.difference.excludes_zero
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy x training under one threat at its headline eps, over all seeds. Shares in [0, 1]."""
+
+    strategy: str
+    training: str
+    clean: Estimate
+    """All test images."""
+    clean_difference: Estimate
+    """Against none, all test images."""
+    robust: Estimate
+    """Worst case over the ladder: access kept, for none full. The attacked images."""
+    leak: Estimate | None
+    """Robust accuracy where every kept pixel may take every value."""
+    corrupted: Estimate | None
+    """Mean over corruptions and severities; None where the study has none."""
+    decomposition: Decomposition | None
+    """None for the strategy none."""
+    against_none: Comparison | None
+    against_control: Comparison | None
+    judged: Judged
+
+    @property
+    def name(self) -> str:
+        return f"{self.strategy}/{self.training}"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    threat: ThreatEntry
+    entries: Mapping[tuple[str, str], Entry]
+    control: str | None
+    """The strategy that the others are held against: the foreground's mask moved, else random pixels."""
+    focus: str | None
+    """The strategy that the question is about: the foreground where there is one."""
+    training: str
+    """The training that the first screen speaks of: that under which `none` is the most robust."""
+    family: int
+    """How many tests Holm's correction covers."""
+    attacked: int
+    tested: int
+
+    @property
+    def head(self) -> Entry | None:
+        return None if self.focus is None else self.entries[self.focus, self.training]
+
+    @property
+    def full(self) -> Entry:
+        return self.entries[FULL, self.training]
+
+
+def analyze(results: Results, threat: ThreatEntry) -> Analysis:
+    control, focus = _control(results), _focus(results)
+    compared = _comparisons(results, threat, control)
+    entries = {
+        (strategy, training): _entry(results, threat, strategy, training, compared)
+        for training in results.trainings
+        for strategy in results.strategies
+    }
+    training = max(results.trainings, key=lambda name: entries[FULL, name].robust.value)
+    first = next(iter(results))
+    return Analysis(
+        threat=threat,
+        entries=entries,
+        control=control,
+        focus=focus,
+        training=training,
+        family=len(compared),
+        attacked=first.rows["image"].nunique(),
+        tested=len(first.clean),
+    )
+
+
+def share(right: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:
+    """The mean of bool (S, N). One seed: Clopper-Pearson, images taken as independent; several: the bootstrap."""
+    if len(right) > 1:
+        return mean_interval(right, of_image, numpy_generator("report", *words))
+    rate = Rate(int(right.sum()), right.shape[1])
+    return Estimate(rate.share, *rate.interval, rate.n)
+
+
+def robust(runs: Sequence[Run], threat: str, eps: float, access: str) -> NDArray[np.bool_]:
+    """Which attacked images stand, bool (S, N), images in ascending order of their ids."""
+    return np.stack([standing(run.rows, access, threat, eps).to_numpy(np.bool_) for run in runs])
+
+
+def own_access(strategy: str) -> str:
+    return "full" if strategy == FULL else "kept"
+
+
+def _entry(
+    results: Results,
+    threat: ThreatEntry,
+    strategy: str,
+    training: str,
+    compared: Mapping[tuple[str, str, str], Comparison],
+) -> Entry:
+    runs, full = results.of(strategy, training), results.of(FULL, training)
+    words = (strategy, training, threat.name)
+    of_image, of_test = groups(runs[0].rows).to_numpy(), _sorted(runs[0].clean)["group"].to_numpy()
+    clean, clean_full = _clean(runs), _clean(full)
+    access = own_access(strategy)
+    unbounded = all((run.rows["threat"] == UNBOUNDED).any() for run in runs)
+    decomposition = None
+    if strategy != FULL:
+        tables = [[run.rows for run in some] for some in (full, runs)]
+        generator = numpy_generator("decomposition", *words)
+        decomposition = decompose(tables[0], tables[1], threat.name, threat.headline, generator)
+    return Entry(
+        strategy=strategy,
+        training=training,
+        clean=share(clean, of_test, "clean", *words),
+        clean_difference=_difference(clean, clean_full, of_test, "clean", *words),
+        robust=share(robust(runs, threat.name, threat.headline, access), of_image, "robust", *words),
+        leak=share(robust(runs, UNBOUNDED, 1.0, access), of_image, "leak", *words) if unbounded else None,
+        corrupted=corrupted(runs),
+        decomposition=decomposition,
+        against_none=compared.get((strategy, training, FULL)),
+        against_control=next(
+            (c for (s, t, o), c in compared.items() if (s, t) == (strategy, training) and o != FULL), None
+        ),
+        judged=judge(runs),
+    )
+
+
+def _sorted(table: Any) -> Any:
+    return table.sort_values("image", kind="stable")
+
+
+def _clean(runs: Sequence[Run]) -> NDArray[np.bool_]:
+    return np.stack([(run["pred"] == run["label"]).to_numpy(np.bool_) for run in (_sorted(run.clean) for run in runs)])
+
+
+def corrupted(runs: Sequence[Run], corruption: str | None = None, severity: int | None = None) -> Estimate | None:
+    """Accuracy, a mean over the corruptions and severities that are not named; the interval is over images."""
+    if any(run.corruptions.empty for run in runs):
+        return None
+    rows = []
+    for run in runs:
+        table = run.corruptions
+        if corruption is not None:
+            table = table[table["corruption"] == corruption]
+        if severity is not None:
+            table = table[table["severity"] == severity]
+        rows.append((table["pred"] == table["label"]).groupby(table["image"]).mean().sort_index())
+    of_image = runs[0].corruptions.drop_duplicates("image").set_index("image").sort_index()["group"]
+    words = (corruption or "all", str(severity or "all"))
+    generator = numpy_generator("corrupted", runs[0].strategy, runs[0].training, *words)
+    return mean_interval(np.stack([row.to_numpy() for row in rows]), of_image.to_numpy(), generator, resamples=2000)
+
+
+def _difference(a: NDArray[np.bool_], b: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:
+    return mean_interval(a.astype(np.int8) - b.astype(np.int8), of_image, numpy_generator("difference", *words))
+
+
+def _comparisons(results: Results, threat: ThreatEntry, control: str | None) -> dict[tuple[str, str, str], Comparison]:
+    """Every strategy against none and against the control, keys (strategy, training, other); one family for Holm."""
+    found: dict[tuple[str, str, str], tuple[Estimate, float]] = {}
+    for training in results.trainings:
+        stands = {
+            name: robust(results.of(name, training), threat.name, threat.headline, own_access(name))
+            for name in results.strategies
+        }
+        of_image = groups(results.of(FULL, training)[0].rows).to_numpy()
+        for name in results.strategies:
+            for other in (FULL, control):
+                if other is None or name in (FULL, other):
+                    continue
+                difference = _difference(stands[name], stands[other], of_image, name, other, training, threat.name)
+                p = max(mcnemar(a, b).p for a, b in zip(stands[name], stands[other], strict=True))
+                found[name, training, other] = difference, p
+    adjusted = holm([p for _, p in found.values()])
+    return {
+        key: Comparison(key[2], difference, p, float(corrected))
+        for (key, (difference, p)), corrected in zip(found.items(), adjusted, strict=True)
+    }
+
+
+def _named(results: Results, kind: str, oracle: bool | None = None) -> str | None:
+    for name, pruned in results.strategies.items():
+        if pruned.map_card.get("name") == kind and oracle in (None, pruned.oracle):
+            return name
+    return None
+
+
+def _control(results: Results) -> str | None:
+    return _named(results, "shifted") or _named(results, "blobs") or _named(results, "random")
+
+
+def _focus(results: Results) -> str | None:
+    """The deployable foreground, else the oracle's, else the first strategy that is no control."""
+    others = [name for name, pruned in results.strategies.items() if not pruned.control]
+    return _named(results, "foreground", oracle=False) or _named(results, "foreground") or next(iter(others), None)

@@ -1,0 +1,150 @@
+"""Accuracy against the share of pixels kept, corruptions by severity, and the curves of training."""
+
+from collections import defaultdict
+
+from pixelprune.evaluation.intervals import percent
+from pixelprune.reporting import words
+from pixelprune.reporting.analysis import Analysis, corrupted
+from pixelprune.reporting.collect import FULL, Results
+from pixelprune.reporting.figure import Axis, Figure, Point, Series, panel
+
+LEAST_SHARES = 3
+
+
+def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
+    """A panel a map and training, where the grid holds at least three shares of one map (none, with 100 %, not counted)."""
+    of_map: dict[str, list[str]] = defaultdict(list)
+    for name, pruned in results.strategies.items():
+        if name != FULL and pruned.options["keep"] != "own":
+            of_map[pruned.options["map"]].append(name)
+    panels, rows, moves = [], [], []
+    for key, names in of_map.items():
+        if len({results.strategies[name].kept for name in names}) < LEAST_SHARES:
+            continue
+        for training in results.trainings:
+            ordered = sorted([*names, FULL], key=lambda name: results.strategies[name].kept)
+            shown = [analysis.entries[name, training] for name in ordered]
+            shown = [entry for entry in shown if entry.judged.printable]
+            at = [results.strategies[entry.strategy].kept for entry in shown]
+            lines = [
+                Series(label, role, marker, [Point(x, s.value, s.low, s.high) for x, s in zip(at, shares, strict=True)])
+                for label, role, marker, shares in (
+                    ("clean", "clean", "circle", [entry.clean for entry in shown]),
+                    ("robust", "robust", "square", [entry.robust for entry in shown]),
+                )
+            ]
+            rows += [
+                (entry.name, f"{100 * x:.0f}", words.rate(entry.clean), words.rate(entry.robust))
+                for x, entry in zip(at, shown, strict=True)
+            ]
+            axis = Axis("pixels kept, %", [(value / 100, str(value)) for value in (0, 25, 50, 75, 100)])
+            panels.append(
+                panel(
+                    f"keep-{key}-{training}", f"{key}, {training}", lines, axis, chance=1 / len(results.data["classes"])
+                )
+            )
+            best = max(shown, key=lambda entry: entry.robust.value)
+            if training == analysis.training:
+                moves.append(f"{key} is most robust at {100 * results.strategies[best.strategy].kept:.0f} %")
+    if not panels:
+        return None
+    return Figure(
+        name="keep",
+        title=f"Share of pixels kept: {words.listed(moves)}",
+        description="Clean and robust accuracy against the share of pixels kept",
+        panels=tuple(panels),
+        columns=("run", "kept, %", "clean, %", "robust, %"),
+        rows=tuple(rows),
+        source="report/accuracy.csv",
+        note=f"{words.ball(analysis.threat)}, worst of {words.attack_list(results)}. 100 % is `{FULL}`.",
+    )
+
+
+def severities(results: Results, analysis: Analysis) -> Figure | None:
+    """A panel a corruption: the focus, the control and the full model, in the training of the first screen."""
+    first = results.of(FULL, analysis.training)[0].corruptions
+    if first.empty:
+        return None
+    strategies = [name for name in (FULL, analysis.focus, analysis.control) if name is not None]
+    roles = {
+        FULL: ("control", "open"),
+        analysis.focus: ("corrupted", "triangle"),
+        analysis.control: ("extra", "diamond"),
+    }
+    levels = sorted(int(value) for value in first["severity"].unique())
+    panels, rows = [], []
+    for corruption in dict.fromkeys(first["corruption"]):
+        lines = []
+        for name in strategies:
+            values = []
+            for level in levels:
+                share = corrupted(results.of(name, analysis.training), corruption, level)
+                if share is not None:
+                    values.append(Point(level, share.value, share.low, share.high))
+                    rows.append((name, corruption, str(level), words.rate(share)))
+            role, marker = roles[name]
+            lines.append(Series(name[:12], role, marker, values, band=name == analysis.focus))
+        text = "; ".join(f"{line.label}: " + ", ".join(percent(p.y) for p in line.points) for line in lines)
+        axis = Axis("severity", [(level, str(level)) for level in levels])
+        panels.append(
+            panel(
+                f"severity-{corruption}", corruption.replace("_", " "), lines, axis, description=text, size=(352, 220)
+            )
+        )
+    return Figure(
+        name="severity",
+        title=_corruption_title(analysis, strategies),
+        description="Accuracy against severity, a panel a corruption",
+        panels=tuple(panels),
+        columns=("strategy", "corruption", "severity", "accuracy, %"),
+        rows=tuple(rows),
+        source="report/corruptions.csv",
+        note=f"{analysis.training} training, n = {first['image'].nunique():,} images; severities 1 to 5 as in ImageNet-C.",
+    )
+
+
+def _corruption_title(analysis: Analysis, strategies: list[str]) -> str:
+    shares = {name: analysis.entries[name, analysis.training].corrupted for name in strategies}
+    return "Mean accuracy under corruption: " + ", ".join(f"{n} {percent(s.value)} %" for n, s in shares.items() if s)
+
+
+def training_curves(results: Results) -> Figure:
+    """A panel a strategy and training, first seed: validation accuracy, clean and attacked, by epoch."""
+    panels, rows, alarms = [], [], []
+    for run in results:
+        if run.seed != results.seeds[0]:
+            continue
+        lines = [
+            Series(label, role, "", [Point(float(x), float(y), 0, 0) for x, y in zip(run.curve["epoch"], run.curve[column])], False)
+            for label, role, column in (("clean", "clean", "validation_clean"), ("robust", "robust", "validation_robust"))
+        ]  # fmt: skip
+        last = int(run.curve["epoch"].max())
+        axis = Axis("epoch", [(float(value), str(value)) for value in sorted({1, (1 + last) // 2, last})])
+        heading = f"{run.strategy}, {run.training}"
+        text = f"best epoch {run.model['best_epoch']} of {run.model['epochs']}"
+        panels.append(
+            panel(
+                f"curve-{run.strategy}-{run.training}",
+                heading,
+                lines,
+                axis,
+                description=text,
+                size=(264, 200),
+                labels=56,
+            )
+        )
+        best = run.curve.set_index("epoch").loc[run.model["best_epoch"]]
+        shares = (percent(float(best["validation_clean"])), percent(float(best["validation_robust"])))
+        rows.append((run.place, str(run.model["best_epoch"]), *shares, run.model.get("alarm") or "none"))
+        alarms += [run.place] if run.model.get("alarm") else []
+    finding = f"an alarm for {words.listed(alarms)}" if alarms else "no alarm"
+    return Figure(
+        name="curves",
+        title=f"Training: {finding}; the attacked weights are those of the best validation epoch",
+        description="Validation accuracy by epoch",
+        panels=tuple(panels),
+        columns=("run", "best epoch", "validation clean, %", "validation robust, %", "alarm"),
+        rows=tuple(rows),
+        source="metrics/curves.csv",
+        note="Held-out part of the training images, never the test images. An alarm means catastrophic overfitting.",
+    )

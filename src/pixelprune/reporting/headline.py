@@ -1,0 +1,194 @@
+"""The question, and the answer in words: generated from the numbers, and no stronger than they are."""
+
+from dataclasses import dataclass
+
+from pixelprune.evaluation.intervals import Estimate, percent
+from pixelprune.reporting import words
+from pixelprune.reporting.analysis import Analysis, Comparison, Entry
+from pixelprune.reporting.collect import FULL, Results
+
+
+@dataclass(frozen=True)
+class Answer:
+    question: str
+    lead: tuple[str, ...]
+    """One or two sentences for the first screen."""
+    details: tuple[str, ...]
+    """What a careful reader needs beside them."""
+    failed: bool
+    """No answer: a fatal check failed, and the lead says which."""
+
+
+def answer(results: Results, analysis: Analysis) -> Answer:
+    question = f"Which pixels should {words.subject(results.data)} see?"
+    head = analysis.head
+    if head is None:
+        only = f"The study has no strategy beside `{FULL}`: {words.rate_n(analysis.full.robust)} robust"
+        return Answer(question, (f"{only} ({_threat(results, analysis)}).",), (), failed=False)
+    for entry in (head, analysis.full):
+        if entry.judged.word in ("invalid", "constant"):
+            why = words.listed(entry.judged.reasons)
+            lead = f"No answer: the result of `{entry.name}` is {entry.judged.word}, because {why}."
+            return Answer(question, (lead, "Its robust accuracy is not printed."), (), failed=True)
+    return Answer(
+        question,
+        (_compared(results, analysis, head), _decomposed(head)),
+        tuple(
+            sentence
+            for sentence in (
+                _verdict(head),
+                _control(analysis, head),
+                _outline(results, head),
+                _conclusion(results, analysis, head),
+                _clean(head),
+                _others(analysis),
+                _scope(results, analysis),
+            )
+            if sentence
+        ),
+        failed=False,
+    )
+
+
+def _threat(results: Results, analysis: Analysis) -> str:
+    return f"{words.ball(analysis.threat)}, worst of {words.attack_list(results)}"
+
+
+def _compared(results: Results, analysis: Analysis, head: Entry) -> str:
+    pruned, full, compared = results.strategies[head.strategy], analysis.full, head.against_none
+    assert compared is not None
+    bound = "at most " if head.judged.word == "upper bound" else ""
+    return (
+        f"Under {head.training} training, the network that sees {words.sees(pruned)} stands on {bound}"
+        f"{words.rate(head.robust)} of the attacked images; the network that sees, and is attacked on, every pixel stands on "
+        f"{words.rate(full.robust)}. {_difference(compared)} ({words.sample(head.robust)}; {_threat(results, analysis)})."
+    )
+
+
+def _difference(compared: Comparison, subject: str = "The difference") -> str:
+    p = f"Holm-adjusted {words.probability(compared.adjusted)}"
+    if compared.shown:
+        return f"{subject} is {compared.difference.brief}, {p}"
+    return f"{subject}, {compared.difference.brief}, is not shown to be other than zero, {p}"
+
+
+def _decomposed(head: Entry) -> str:
+    assert head.decomposition is not None
+    terms = head.decomposition.terms
+    return (
+        f"Of the {_short(terms['total'])}, fewer pixels to write on (budget) make {terms['budget'].brief}, where they lie "
+        f"(location) {terms['location'].brief}, and what this network does with them (feature) {terms['feature'].brief}: "
+        f"{_short(terms['clean'])} clean accuracy and {terms['hardening'].brief} hardening."
+    )
+
+
+def _short(estimate: Estimate) -> str:
+    return estimate.brief.partition(" [")[0]
+
+
+def _verdict(head: Entry) -> str:
+    if head.judged.word == "reportable":
+        return "Verdict: reportable; every check that applies has passed."
+    return f"Verdict: {head.judged.word}; {words.listed(head.judged.reasons)}. True robustness may be lower."
+
+
+def _control(analysis: Analysis, head: Entry) -> str:
+    compared = head.against_control
+    if compared is None:
+        return "There is no control strategy (`shifted`, `blobs` or `random`) in this study to compare with."
+    other = f"Against the control `{compared.other}`, trained and attacked in the same way,"
+    if not compared.shown:
+        end = "so it is not shown that it matters which pixels are kept"
+    elif compared.difference.value > 0:
+        end = "so it matters which pixels are kept, not only how many"
+    else:
+        end = "so the control is the more robust one"
+    return f"{_difference(compared, f'{other} the difference')}; {end}."
+
+
+def _outline(results: Results, head: Entry) -> str:
+    parts = []
+    pruned = results.strategies[head.strategy]
+    if pruned.silhouette_rate is not None:
+        parts.append(
+            f"a classifier that sees nothing but the mask's shape gets {words.rate_n(pruned.silhouette_rate)} right "
+            f"(most frequent class: {percent(pruned.guess)} %)"
+            + (
+                ", so the outline gives part of the class away"
+                if pruned.outline_tells
+                else ", which is not shown to be more"
+            )
+        )
+    if head.leak is not None:
+        parts.append(
+            f"with every kept pixel free to take any value, {words.rate_n(head.leak)} of the images still stand, which this "
+            "network can only owe to the outline (leak∞)"
+            if head.leak.value > 0
+            else f"with every kept pixel free to take any value, {words.rate_n(head.leak)} stand (leak∞)"
+        )
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else "How much the mask's outline gives away was not measured."
+
+
+def _conclusion(results: Results, analysis: Analysis, head: Entry) -> str:
+    assert head.decomposition is not None
+    hardening = head.decomposition.terms["hardening"]
+    if not hardening.excludes_zero:
+        return f"That the network has learned features that are harder to fool is not shown: hardening {hardening}."
+    if hardening.value < 0:
+        return f"On the same pixels, beyond the clean difference, the pruned network is easier to fool: hardening {hardening}."
+    tells = results.strategies[head.strategy].outline_tells
+    leaks = tells is None or tells or (head.leak is not None and head.leak.low > 0)
+    better = (
+        f"On the same pixels, beyond the clean difference, the pruned network is harder to fool: hardening {hardening}"
+    )
+    if leaks:
+        return f"{better}; class information in the outline can make part or all of it."
+    return f"{better}; the outline is not shown to give the class away."
+
+
+def _clean(head: Entry) -> str:
+    difference = head.clean_difference
+    if not difference.excludes_zero:
+        return f"Clean accuracy is {words.rate_n(head.clean)}; a cost of pruning is not shown: {difference.brief}."
+    verb = "costs" if difference.value < 0 else "adds"
+    return f"Clean accuracy is {words.rate_n(head.clean)}; pruning {verb} {difference.brief}."
+
+
+def _others(analysis: Analysis) -> str:
+    of_training = [e for e in analysis.entries.values() if e.training == analysis.training and e.judged.printable]
+    better = [f"`{e.strategy}`" for e in of_training if e.against_none and e.against_none.shown and _gain(e) > 0]
+    hard = [f"`{e.strategy}`" for e in of_training if e.decomposition and e.decomposition.terms["hardening"].low > 0]
+    gains = f"a gain over `{FULL}` is shown for {words.listed(better)}" if better else f"no gain over `{FULL}` is shown"
+    positive = (
+        f"hardening above zero (interval not corrected for the number of strategies) for {words.listed(hard)}"
+        if hard
+        else "hardening above zero for none of them"
+    )
+    return f"Among all strategies, {analysis.training} training, {analysis.family} tests corrected together: {gains}; {positive}."
+
+
+def _gain(entry: Entry) -> float:
+    return entry.against_none.difference.value if entry.against_none else 0.0
+
+
+def _scope(results: Results, analysis: Analysis) -> str:
+    images = {"photo": "Images of one photo are", "track": "Images of one track are"}.get(
+        str(results.data.get("groups"))
+    )
+    grouped = (
+        f" {images} resampled together in the intervals of differences; rates and p values take images as independent."
+        if images
+        else ""
+    )
+    if len(results.seeds) == 1:
+        text = (
+            "These two networks were compared, one training seed each: the intervals cover the choice of the test images, "
+            "not the luck of a training."
+        )
+    else:
+        text = (
+            f"Means over {len(results.seeds)} training seeds; the intervals cover seeds and test images, and with so few "
+            "seeds are still too narrow. p is the largest over the seeds."
+        )
+    return text + grouped

@@ -1,0 +1,221 @@
+"""Puts the report together: one HTML file that loads nothing, runs nothing and is the same for the same results."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from pixelprune.evaluation.intervals import Estimate, percent, points
+from pixelprune.reporting import figure_decomposition, figure_eps, figure_others, palette, pictures, words
+from pixelprune.reporting.analysis import Analysis, Entry, corrupted
+from pixelprune.reporting.checks import matrix
+from pixelprune.reporting.collect import FULL, Pruned, Results
+from pixelprune.reporting.explained import GLOSSARY, LIMITS, STAGES
+from pixelprune.reporting.headline import answer
+
+SIGNS = {
+    "reportable": ("✓", "pass"),
+    "upper bound": ("!", "look"),
+    "constant": ("✕", "fail"),
+    "invalid": ("✕", "fail"),
+}
+
+
+def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str, Any]) -> str:
+    """The page. lineage: {"params": text, "params_hash", "inputs": {path: hash}, "versions": {name: version}}, each optional."""
+    first = analyses[0]
+    style = stylesheet()
+    first_training = sorted(results.trainings, key=lambda name: name != first.training)
+    charts = [figure_decomposition.decomposition(results, one, name) for one in analyses for name in first_training]
+    shown = answer(results, first)
+    headline = charts[0] if not shown.failed else None
+    eps_blocks = [_eps(results, one, training) for one in analyses for training in first_training]
+    heat = _heat(results, first)
+    keep = figure_others.keep_shares(results, first)
+    checks = matrix(results, first)
+    page = _environment().from_string(_file("page.html.j2"))
+    sections = [
+        ("results", "Table"), ("decomposition", "Decomposition"), ("eps", "eps"), ("keep", "Keep share"),
+        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("checks", "Checks"), ("threat", "Threat model"),
+        ("lineage", "Lineage"), ("words", "Words"),
+    ]  # fmt: skip
+    absent = {name for name, there in (("eps", eps_blocks), ("keep", keep), ("corruptions", heat)) if not there}
+    return page.render(
+        answer=shown,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        sections=[section for section in sections if section[0] not in absent],
+        passed=sum(entry.judged.passed for entry in first.entries.values()),
+        counted=sum(entry.judged.counted for entry in first.entries.values()),
+        verdict=first.head.judged.word if first.head else None,
+        focus=first.focus,
+        threat_line=f"{words.ball(first.threat)}, worst of {words.attack_list(results)}",
+        ball=words.ball(first.threat),
+        ladder=words.attack_list(results),
+        headline=headline,
+        more_decompositions=[chart for chart in charts if chart is not None and chart is not headline],
+        blocks=[_block(results, one) for one in analyses],
+        strategies=results.strategies,
+        seeds=len(results.seeds),
+        guess=max(pruned.guess for pruned in results.strategies.values()),
+        eps_blocks=[block for block in eps_blocks if block[1] or block[2]],
+        keep=keep,
+        sheets=pictures.sheets(results, first),
+        sheet_columns=pictures.COLUMNS,
+        data=results.data,
+        segmenters=[(name, _segmenter(card)) for name, card in results.segmenters.items()],
+        heat=heat,
+        severity=figure_others.severities(results, first) if heat else None,
+        **checks,
+        threat_rows=_threats(results),
+        stages=STAGES,
+        data_rows=_data(results.data),
+        curves=figure_others.training_curves(results),
+        lineage={"params": None, "params_hash": "", "inputs": {}, "versions": {}} | dict(lineage),
+        limits=LIMITS,
+        glossary=GLOSSARY,
+        signs=SIGNS,
+        runs=len(results.runs),
+    )
+
+
+def stylesheet() -> str:
+    """page.css with the colors, the dark scheme and the tints of the corruption table."""
+    tints = "".join(
+        f".heat .t{step}{{background:color-mix(in srgb,var(--corrupted) {min(step, 9) * 5}%,var(--ground))}}"
+        for step in range(11)
+    )
+    light, dark = palette.variables(palette.LIGHT), palette.variables(palette.DARK)
+    return (
+        f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+        f"@media print{{:root{{{light}}}}}{_file('page.css')}{tints}"
+    )
+
+
+def prose(text: str) -> Markup:
+    """Escaped text with `names` as code and true minus signs."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(minus(text)))))
+
+
+def minus(text: object) -> str:
+    return re.sub(r"(?<![\w./])-(?=\d)", "−", str(text))
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "prose": prose,
+        "minus": minus,
+        "percent": percent,
+        "points": lambda value: minus(points(value)),
+        "probability": words.probability,
+        "picture": Markup,
+    }
+    return environment
+
+
+def _file(name: str) -> str:
+    return (files("pixelprune.reporting") / name).read_text(encoding="utf-8")
+
+
+def _block(results: Results, analysis: Analysis) -> dict[str, Any]:
+    """The entries of one threat by training: none, then the strategies, then the controls."""
+    trainings = []
+    best_clean: set[str] = set()
+    best_robust: set[str] = set()
+    for training in sorted(results.trainings, key=lambda name: name != analysis.training):
+        entries = [analysis.entries[name, training] for name in results.strategies]
+        entries.sort(key=lambda entry: _rank(entry.strategy, results.strategies[entry.strategy]))
+        trainings.append((training, entries))
+        best_clean |= _best(entries, [entry.clean for entry in entries])
+        printable = [entry for entry in entries if entry.judged.printable]
+        best_robust |= _best(printable, [entry.robust for entry in printable])
+    return {
+        "analysis": analysis,
+        "ball": words.ball(analysis.threat),
+        "trainings": trainings,
+        "best_clean": best_clean,
+        "best_robust": best_robust,
+        "full_printable": {name: analysis.entries[FULL, name].judged.printable for name in results.trainings},
+    }
+
+
+def _rank(name: str, pruned: Pruned) -> int:
+    return 0 if name == FULL else 2 if pruned.control else 1
+
+
+def _best(entries: Sequence[Entry], shares: Sequence[Estimate]) -> set[str]:
+    """Those whose interval reaches the interval of the best."""
+    if not entries:
+        return set()
+    best = max(shares, key=lambda share: share.value)
+    return {entry.name for entry, share in zip(entries, shares, strict=True) if share.high >= best.low}
+
+
+def _eps(results: Results, analysis: Analysis, training: str) -> tuple[str, Any, Any]:
+    overlay = figure_eps.overlay(results, analysis, analysis.focus, training) if analysis.focus else None
+    multiples = figure_eps.small_multiples(results, analysis, training)
+    return f"{training} training, {words.norm(analysis.threat)}", overlay, multiples
+
+
+def _heat(results: Results, analysis: Analysis) -> dict[str, Any] | None:
+    table = next(iter(results)).corruptions
+    if table.empty:
+        return None
+    names = list(dict.fromkeys(table["corruption"]))
+    trainings = []
+    for training in sorted(results.trainings, key=lambda name: name != analysis.training):
+        rows = []
+        for strategy in sorted(results.strategies, key=lambda name: _rank(name, results.strategies[name])):
+            runs = results.of(strategy, training)
+            values = [corrupted(runs, name) for name in names]
+            rows.append({"strategy": strategy, "mean": analysis.entries[strategy, training].corrupted, "shares": values})
+        trainings.append((training, rows))
+    levels = ", ".join(str(level) for level in sorted(table["severity"].unique()))
+    return {"names": names, "trainings": trainings, "levels": levels, "n": table["image"].nunique()}
+
+
+def _threats(results: Results) -> list[tuple[str, str]]:
+    rows = [
+        (f"threat {name}", f"{words.norm(one)}, eps {', '.join(map(words.radius, one.eps))}; headline {words.radius(one.headline)}")
+        for name, one in results.threats.items()
+    ]  # fmt: skip
+    for name, options in results.ladder.items():
+        settings = ", ".join(f"{key} {value}" for key, value in options.items())
+        rows.append((f"attack {name}", settings))
+    first = next(iter(results))
+    rows.append(("images", f"{first.card['attacked']:,} attacked of {first.card['tested']:,} tested, chosen by class, fixed"))
+    passes = [run.card.get("passes", {}) for run in results]
+    spent = " and ".join(f"{sum(one.get(key, 0) for one in passes):,} {key}" for key in ("forward", "backward"))
+    rows.append(("cost", f"{spent} passes of single images, over {len(results.runs)} runs"))
+    rows.append(("knowledge", "weights, gradients, mask and fill"))
+    rows.append(("unbounded", "L∞, eps 1, on kept pixels: gives leak∞"))
+    return rows
+
+
+def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("name", str(data["name"])), ("classes", f"{len(data['classes'])}: {', '.join(map(str, data['classes'][:60]))}")]
+    rows.append(("counts", ", ".join(f"{key} {value:,}" for key, value in data["counts"].items())))
+    size = data.get("size")
+    if size:
+        rows.append(("size", " × ".join(map(str, size))))
+    for key in ("groups", "source", "status", "terms"):
+        if data.get(key):
+            rows.append((key, str(data[key])))
+    return rows
+
+
+def _segmenter(card: Mapping[str, Any]) -> str:
+    """What is known of a segmenter in one line; its overlap with the annotation where there is one."""
+    overlap = card.get("iou")
+    if isinstance(overlap, Mapping):
+        parts = [f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in overlap.items()]
+        return f"overlap with the annotation (IoU): {', '.join(parts)}"
+    if isinstance(overlap, float):
+        return f"overlap with the annotation (IoU): mean {overlap:.3f}"
+    return "no annotation to compare with"

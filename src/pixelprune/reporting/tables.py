@@ -1,0 +1,142 @@
+"""The tables of the report as CSV: one row a number with its interval, n, threat and verdict. Shares in [0, 1]."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pixelprune.evaluation.decomposition import TERMS
+from pixelprune.evaluation.intervals import Estimate
+from pixelprune.evaluation.worst_case import groups
+from pixelprune.reporting import words
+from pixelprune.reporting.analysis import Analysis, Comparison, corrupted, own_access, robust, share
+from pixelprune.reporting.collect import Results
+
+if TYPE_CHECKING:
+    import pandas
+
+DIGITS = 6
+
+
+def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFrame":
+    """A row a strategy x training x threat x eps. An invalid result has no robust accuracy; tests at the headline only."""
+    rows = []
+    for analysis in analyses:
+        threat = analysis.threat
+        for entry in analysis.entries.values():
+            runs = results.of(entry.strategy, entry.training)
+            for eps in threat.eps:
+                headline = abs(eps - threat.headline) < 1e-9
+                stands = robust(runs, threat.name, eps, own_access(entry.strategy))
+                name = (entry.strategy, entry.training, threat.name, f"{eps:g}")
+                at = entry.robust if headline else share(stands, groups(runs[0].rows).to_numpy(), *name)
+                rows.append(
+                    {
+                        "strategy": entry.strategy,
+                        "training": entry.training,
+                        "seeds": len(results.seeds),
+                        "threat": threat.name,
+                        "norm": threat.norm,
+                        "eps": words.radius(eps),
+                        "headline": headline,
+                        "attacks": " ".join(results.ladder),
+                        "access": own_access(entry.strategy),
+                        "kept_pixels": _round(results.strategies[entry.strategy].kept),
+                        **_columns("clean", entry.clean),
+                        "tested": entry.clean.n,
+                        **_columns("robust", at if entry.judged.printable else None),
+                        "attacked": at.n,
+                        **_columns("corrupted", entry.corrupted),
+                        **_columns("leak", entry.leak),
+                        **_compared("none", entry.against_none if headline and entry.judged.printable else None),
+                        **_compared("control", entry.against_control if headline and entry.judged.printable else None),
+                        "verdict": entry.judged.word,
+                    }
+                )
+    return _frame(rows)
+
+
+def decomposition(analyses: Sequence[Analysis]) -> "pandas.DataFrame":
+    """A row a strategy x training x threat x term, at the headline eps. Invalid results are left out."""
+    rows = []
+    for analysis in analyses:
+        for entry in analysis.entries.values():
+            full = analysis.entries["none", entry.training]
+            if entry.decomposition is None or not (entry.judged.printable and full.judged.printable):
+                continue
+            for term in TERMS:
+                value = entry.decomposition.terms[term]
+                rows.append(
+                    {
+                        "strategy": entry.strategy,
+                        "training": entry.training,
+                        "threat": analysis.threat.name,
+                        "eps": words.radius(analysis.threat.headline),
+                        "term": term,
+                        **_columns("value", value),
+                        "n": value.n,
+                        "seeds": value.seeds,
+                        "verdict": entry.judged.word,
+                    }
+                )
+    return _frame(rows)
+
+
+def corruptions(results: Results) -> "pandas.DataFrame":
+    """A row a strategy x training x corruption x severity."""
+    rows = []
+    for training in results.trainings:
+        for strategy in results.strategies:
+            runs = results.of(strategy, training)
+            table = runs[0].corruptions
+            for corruption in dict.fromkeys(table["corruption"]):
+                for severity in sorted(table.loc[table["corruption"] == corruption, "severity"].unique()):
+                    found = corrupted(runs, corruption, int(severity))
+                    assert found is not None
+                    row = {"strategy": strategy, "training": training, "corruption": corruption, "severity": int(severity)}
+                    rows.append(row | _columns("accuracy", found) | {"n": found.n, "seeds": found.seeds})
+    return _frame(rows)
+
+
+def checks(results: Results) -> "pandas.DataFrame":
+    """A row a run x check."""
+    keys = ("id", "title", "found", "threshold", "severity", "verdict")
+    rows = []
+    for run in results:
+        named = {"strategy": run.strategy, "training": run.training, "seed": run.seed}
+        rows += [named | {key: check[key] for key in keys} for check in run.checks]
+    return _frame(rows)
+
+
+def curves(results: Results) -> "pandas.DataFrame":
+    """A row a run x epoch, for `dvc plots`."""
+    import pandas
+
+    columns = ["epoch", "train_loss", "validation_clean", "validation_robust"]
+    tables = []
+    for run in results:
+        table = run.curve[columns].copy()
+        for place, (name, value) in enumerate((("strategy", run.strategy), ("training", run.training), ("seed", run.seed))):
+            table.insert(place, name, value)
+        tables.append(table)
+    return pandas.concat(tables, ignore_index=True)
+
+
+def _frame(rows: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
+    import pandas
+
+    return pandas.DataFrame(list(rows))
+
+
+def _columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    values = (None, None, None) if estimate is None else (estimate.value, estimate.low, estimate.high)
+    return {key: _round(value) for key, value in zip((name, f"{name}_low", f"{name}_high"), values, strict=True)}
+
+
+def _compared(name: str, compared: Comparison | None) -> dict[str, Any]:
+    columns: dict[str, Any] = _columns(f"against_{name}", compared.difference if compared else None)
+    columns[f"p_{name}"] = _round(compared.p if compared else None)
+    columns[f"holm_{name}"] = _round(compared.adjusted if compared else None)
+    return columns
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
