@@ -1,6 +1,6 @@
 """Random draws that belong to a seed and an image, never to a batch, an order or a process."""
 
-import zlib
+import hashlib
 
 import numpy as np
 import torch
@@ -38,5 +38,7 @@ def stratified(labels: NDArray[np.integer], count: int, generator: np.random.Gen
     return np.sort(np.lexsort((position, rank_in_class))[:count])
 
 
-def _entropy(words: tuple[int | str, ...]) -> list[int]:
-    return [word & 0xFFFFFFFFFFFFFFFF if isinstance(word, int) else zlib.crc32(word.encode()) for word in words]
+def _entropy(words: tuple[int | str, ...]) -> int:
+    """128 bits of all words. SeedSequence alone takes (0,) and (0, 0), or 2**32 and (0, 1), for the same."""
+    text = repr([word if isinstance(word, str) else int(word) for word in words])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")

@@ -25,7 +25,7 @@ def test_draws_of_an_image_do_not_depend_on_its_batch():
 
 
 def test_every_word_matters():
-    words = [(0,), (1,), (0, "a"), (0, "b"), ("a", 0), (0, 0), (-1,), ("0",)]
+    words = [(0,), (1,), (0, "a"), (0, "b"), ("a", 0), (0, 0), (0, "a", 0), (-1,), (2**64 - 1,), (2**32,), ("0",)]
     first = [sampling.numpy_generator(*own).random() for own in words]
     assert len(set(first)) == len(words)
     assert len({sampling.torch_generator(*own).initial_seed() for own in words}) == len(words)
@@ -37,7 +37,8 @@ def test_another_process_draws_the_same():
         "from pixelprune import sampling as s; import torch;"
         "print(s.numpy_generator(3, 'x').random(), torch.rand(1, generator=s.torch_generator(3, 'x')).item())"
     )
-    here = f"{sampling.numpy_generator(3, 'x').random()} {torch.rand(1, generator=sampling.torch_generator(3, 'x')).item()}"
+    drawn = torch.rand(1, generator=sampling.torch_generator(3, "x")).item()
+    here = f"{sampling.numpy_generator(3, 'x').random()} {drawn}"
     there = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert there.stdout.strip() == here
 

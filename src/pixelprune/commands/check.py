@@ -24,11 +24,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("--report", action="store_true", help="judge report/checks.csv instead of params.yaml")
     if parser.parse_args(words).report:
         return report()
+    values = params.read()  # before the imports, which take seconds: the usual mistake is the wrong folder
     from pixelprune import study
 
     found = study.load()
     axes = f"{_count(len(found.strategies), 'strateg', 'y', 'ies')} x {_count(len(found.trainings), 'training')}"
-    stages = stage_count(Path("dvc.yaml"), params.read())
+    stages = stage_count(Path("dvc.yaml"), values)
     ending = f", {_count(stages, 'stage')}" if stages else ""
     print(f"{params.FILE}: {axes} x {_count(len(found.seeds), 'seed')} = {_count(len(found.runs), 'run')}{ending}")
     return 0

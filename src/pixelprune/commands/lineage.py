@@ -73,10 +73,9 @@ def versions() -> dict[str, str]:
 def times() -> dict[str, float]:
     """Seconds by stage, of its last run on this machine: a stage that DVC took from its cache has none."""
     try:
-        seconds: dict[str, float] = json.loads(cli.TIMINGS.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(cli.TIMINGS.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
-    return seconds
 
 
 def hashes() -> dict[str, dict[str, str]]:
