@@ -28,8 +28,8 @@ class Signs(DatasetOptions):
     """Ten classes of road signs, rendered."""
 
     name: Literal["signs"]
-    train: Annotated[int, Field(ge=10, le=1_000_000, description="training images")] = 4000  # type: ignore[assignment]
-    test: Annotated[int, Field(ge=10, le=1_000_000, description="test images")] = 500  # type: ignore[assignment]
+    train: Annotated[int, Field(ge=10, le=1_000_000, description="training images")] = 4000
+    test: Annotated[int, Field(ge=10, le=1_000_000, description="test images")] = 500
     background_tie: Annotated[
         float, Field(ge=0, le=1, description="probability that the scene is the class's own; else one of ten at random")
     ] = 0.5

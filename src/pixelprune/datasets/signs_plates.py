@@ -15,8 +15,8 @@ from pixelprune import compat
 SIDE = 192
 """Pixels along the side of a plate's picture."""
 
-REACH = 1.6
-"""The picture shows [-REACH, REACH] of the plane: every outline fits."""
+REACH = 1.4
+"""The picture shows [-REACH, REACH] of the plane around the middle of the outline's box: every outline fits."""
 
 TIGHT = {"triangle": 0.84, "inverted": 0.84}
 """Pictograms shrink by this factor to fit the outlines that have less room around the centroid."""
@@ -131,10 +131,12 @@ def plate(label: int, outline: str) -> NDArray[np.uint8]:
     """The picture of a class on an outline: uint8 (SIDE, SIDE, 4), RGB times coverage, and coverage (255 = plate)."""
     kind, corners, scale = CLASSES[label], np.array(OUTLINES[outline]), 4
     picture = np.zeros((SIDE * scale, SIDE * scale, 4), np.uint8)
-    _fill(picture, corners, kind.rim)
-    _fill(picture, corners * RIM, kind.face)
+    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    _fill(picture, corners - middle, kind.rim)
+    _fill(picture, corners * RIM - middle, kind.face)
     for stroke in kind.pictogram:
-        _draw(picture, stroke, TIGHT.get(outline, 1.0), kind.ink)
+        points, width = np.array(stroke.points), stroke.width * TIGHT.get(outline, 1.0)
+        _draw(picture, points * TIGHT.get(outline, 1.0) - middle, width, kind.ink)
     return compat.cv2().resize(picture, (SIDE, SIDE), interpolation=compat.cv2().INTER_AREA)
 
 
@@ -148,10 +150,9 @@ def _fill(picture: NDArray[np.uint8], points: NDArray[np.float64], color: Color)
     compat.cv2().fillPoly(picture, [corners], (*color, 255))
 
 
-def _draw(picture: NDArray[np.uint8], stroke: Stroke, scale: float, color: Color) -> None:
-    points = np.array(stroke.points) * scale
-    if not stroke.width:
+def _draw(picture: NDArray[np.uint8], points: NDArray[np.float64], width: float, color: Color) -> None:
+    if not width:
         return _fill(picture, points, color)
     corners = np.round(to_pixels(points, len(picture))).astype(np.int32)
-    width = round(stroke.width * scale / (2 * REACH) * len(picture))
-    compat.cv2().polylines(picture, [corners], False, (*color, 255), width)
+    pixels = round(width / (2 * REACH) * len(picture))
+    compat.cv2().polylines(picture, [corners], False, (*color, 255), pixels)
