@@ -165,6 +165,8 @@ def test_gradients_pass_through_dynamic_maps(member, images, source):
     (gradient,) = torch.autograd.grad((weights * maps).sum(), points)
     assert gradient.isfinite().all()
     assert (gradient.flatten(1).abs().sum(1) > 0).all()
+    flat = torch.full_like(images, 0.5).requires_grad_()
+    assert torch.autograd.grad(member(flat, IDS, source(member)).sum(), flat)[0].isfinite().all()
 
 
 @every

@@ -171,6 +171,7 @@ def test_all_ways_to_the_components_agree_with_the_svd(training, side, monkeypat
     np.testing.assert_allclose(mean, pixels.mean(0), atol=1e-12)
     np.testing.assert_allclose(values, singular[:6] ** 2 / len(images), rtol=1e-8)
     np.testing.assert_allclose(vectors @ vectors.T, rows[:6].T @ rows[:6], atol=1e-7)
+    np.testing.assert_allclose(vectors * values @ vectors.T, rows[:6].T * values @ rows[:6], atol=1e-8)
 
 
 def test_pca_with_all_components_is_the_variance(training):
