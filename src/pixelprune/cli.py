@@ -81,8 +81,8 @@ def timed(stage: str) -> Iterator[None]:
     with suppress(OSError):
         TIMINGS.parent.mkdir(parents=True, exist_ok=True)
         try:
-            times = json.loads(TIMINGS.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            times = dict(json.loads(TIMINGS.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             times = {}
         beside = TIMINGS.with_name(f".{TIMINGS.name}.{os.getpid()}")
         beside.write_text(json.dumps({**times, stage: seconds}, indent=1, sort_keys=True) + "\n", encoding="utf-8")

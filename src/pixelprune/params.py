@@ -1,7 +1,7 @@
 """Reads params.yaml: a stage asks for the entry that it depends on, by the dotted path that dvc.yaml uses."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -32,8 +32,12 @@ def read(path: Path = FILE) -> dict[str, Any]:
     return content
 
 
-def load(entry: str, kind: type[T], path: Path = FILE) -> T:
-    """The value at `entry`, e.g. "strategies.half", as a checked value of `kind`.
+@overload
+def load(entry: str, kind: type[T], path: Path = FILE) -> T: ...
+@overload
+def load(entry: str, kind: Any, path: Path = FILE) -> Any: ...
+def load(entry: str, kind: Any, path: Path = FILE) -> Any:
+    """The value at `entry`, e.g. "strategies.half", as a checked value of `kind`, a class or a catalog's union.
 
     Raises ParamsError that lists every mistake at once, one line each.
     """
