@@ -101,7 +101,7 @@ def test_stays_in_the_ball_the_box_and_the_mask(attack: Attack, ball: Ball) -> N
 
 
 def test_white_images_stay_in_a_large_l2_ball_too(attack: Attack, ball: Ball) -> None:
-    """Where every value rounds alike: the hardest case for the last bit of the length."""
+    """Where every value rounds alike, by nearly half of the spacing of float32: the hardest case for the length."""
     images, labels = torch.ones(2, C, 64, 64), torch.zeros(2, dtype=torch.int64)
     weight = torch.ones(C, 64, 64) * 0.01
 
@@ -109,9 +109,9 @@ def test_white_images_stay_in_a_large_l2_ball_too(attack: Attack, ball: Ball) ->
         score = (images * weight).sum((1, 2, 3))
         return torch.stack([score, torch.zeros_like(score)], 1)
 
-    radius = type(ball)(eps=ball.eps)
+    ball = type(ball)(eps=75600.55 * 2**-24 * (1 if ball.norm == "linf" else (C * 64 * 64) ** 0.5))
     mask = torch.ones(2, 1, 64, 64, dtype=torch.bool)
-    found = attack(model, images, labels, ball=radius, mask=mask, generator=seeded())
+    found = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
     delta = (found.double() - images.double()).flatten(1)
     size = delta.abs().amax(1) if ball.norm == "linf" else delta.norm(dim=1)
     assert (size <= ball.eps + 1e-6).all()

@@ -135,10 +135,22 @@ def test_l2_spends_nothing_on_pixels_that_cannot_move(ball: Ball) -> None:
     images = torch.where(stuck, (weight < 0).float(), 0.5).expand(2, -1, -1, -1)
     labels, mask = torch.ones(2, dtype=torch.int64), torch.ones(2, 1, H, W, dtype=torch.bool)
     optimum = best(ball, (weight * ~stuck).expand(2, -1, -1, -1), mask)
-    found = PGD(steps=60, relative_step=0.3)(
-        linear(weight, STANDS), images, labels, ball=ball, mask=mask, generator=rng
-    )
-    torch.testing.assert_close(found - images, optimum, atol=2e-5 if ball.norm == "linf" else 2e-3, rtol=0)
+    for attack in (FGSM(), PGD(steps=60, relative_step=0.3)):
+        found = attack(linear(weight, STANDS), images, labels, ball=ball, mask=mask, generator=rng)
+        torch.testing.assert_close(
+            found - images, optimum, atol=2e-5 if ball.norm == "linf" or attack == FGSM() else 2e-3, rtol=0
+        )
+
+
+@by_attack
+@by_norm
+def test_an_image_that_is_wrong_by_a_hair_is_left_as_it_is(ball: Ball, attack: Attack) -> None:
+    weight, images = torch.ones(C, H, W), torch.full((2, C, H, W), 0.5)
+    model = linear(weight, -images[0].sum().item() - 2**-12)
+    labels, mask = torch.ones(2, dtype=torch.int64), torch.ones(2, 1, H, W, dtype=torch.bool)
+    assert 0 < margin(model(images), labels)[0] < 5e-4
+    found = attack(model, images, labels, ball=ball, mask=mask, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(found, images)
 
 
 @pytest.mark.parametrize("corners", [False, True])
