@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from pixelprune.errors import DataError
 
@@ -32,11 +31,9 @@ def read_tar(path: Path, wanted: Collection[str], limit: int) -> dict[str, bytes
     """The content of the `wanted` members of a .tar.gz, in one pass; no member may hold more than `limit` bytes."""
     refuse_page(path)
     found: dict[str, bytes] = {}
-    with (
-        _readable(path),
-        gzip.open(path) as plain,
-        tarfile.open(fileobj=_Capped(path, plain, limit), mode="r:") as archive,
-    ):
+    with _readable(path), gzip.open(path) as plain:
+        stream = _Capped(path, plain, limit)
+        archive = tarfile.open(fileobj=stream, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
         for member in archive:
             _refuse_escape(path, member.name)
             if member.isdir():
@@ -48,6 +45,7 @@ def read_tar(path: Path, wanted: Collection[str], limit: int) -> dict[str, bytes
                 content = archive.extractfile(member)
                 assert content is not None
                 found[member.name] = content.read()
+        stream.finish()
     for name in wanted:
         if name not in found:
             raise DataError(f"{path}: found no member {name!r}, expected all of: {', '.join(wanted)}. {AGAIN}")
@@ -108,7 +106,7 @@ def is_page(head: bytes) -> bool:
 class _Capped:
     """What tarfile may do to an unpacked stream: read on, in pieces of at most `limit`, up to TOTAL bytes."""
 
-    def __init__(self, path: Path, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, path: Path, stream: gzip.GzipFile, limit: int) -> None:
         self._path, self._stream, self._limit = path, stream, limit
         self.name = str(path)
 
@@ -123,6 +121,11 @@ class _Capped:
 
     def tell(self) -> int:
         return self._stream.tell()
+
+    def finish(self) -> None:
+        """Reads to the end, where gzip compares its checksum: a cut in the last bytes is a cut, too."""
+        while self.read(min(self._limit, 2**20)):
+            pass
 
     def _refuse(self, wrong: bool) -> None:
         if wrong:

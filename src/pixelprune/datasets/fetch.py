@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from pixelprune.datasets.archives import is_page
 from pixelprune.datasets.options import Progress
 from pixelprune.errors import DataError
 
-CHUNK = 2**20
+CHUNK = 2**16
+"""Bytes; what has arrived of a chunk is lost when the transfer breaks."""
 LARGEST = 2**35
 ATTEMPTS = 4
+PAUSE = 2.0
+"""Seconds before another attempt."""
 TIMEOUT = (15, 60)
 """Seconds to connect, seconds without a byte."""
 
@@ -72,6 +76,7 @@ def small(session: requests.Session, address: str, limit: int) -> bytes | None:
         except requests.RequestException as error:
             if attempt == ATTEMPTS - 1:
                 raise DataError(f"{address}: no connection ({_words(error)}). {INSTEAD}") from None
+            time.sleep(PAUSE)
     raise AssertionError
 
 
@@ -85,6 +90,7 @@ def _transfer_patiently(address: str, part: Path, progress: Progress) -> None:
                 have = part.stat().st_size if part.exists() else 0
                 kept = f" after {have} bytes, which are kept: the next run goes on from there" if have else ""
                 raise DataError(f"{address}: no connection{kept} ({_words(error)}). {INSTEAD}") from None
+            time.sleep(PAUSE)
 
 
 def _transfer(address: str, part: Path, progress: Progress) -> None:
@@ -129,7 +135,8 @@ def _page(address: str) -> str:
 
 def _words(error: Exception) -> str:
     """The innermost reason, in one line and without addresses of objects."""
-    reason = getattr(error.args[0], "reason", error) if error.args else error
+    inner = error.args[0] if error.args else error
+    reason = getattr(inner, "reason", inner.args[0] if isinstance(inner, Exception) and inner.args else inner)
     words = " ".join(str(reason).split()).rstrip(".")
     return re.sub(r"^\S*Connection\w*\([^)]*\): ", "", words)[:200] or type(error).__name__
 
