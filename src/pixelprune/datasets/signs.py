@@ -58,12 +58,11 @@ class Signs(DatasetOptions):
         )
 
     def _rendered(self, part: Part, count: int, progress: Progress) -> Split:
-        scenes = signs_scenes.pool(self.seed, part)
         images = np.empty((count, self.size, self.size, 3), np.uint8)
         masks = np.empty((count, self.size, self.size), bool)
         labels = np.array([self._label(part, i) for i in range(count)], np.int64)
         for i in progress(range(count), f"rendering {part} images"):
-            shot = self._shot(part, i, int(labels[i]), scenes)
+            shot = self._shot(part, i, int(labels[i]))
             images[i], masks[i] = shot.image, shot.coverage > 0.5
         ids = FIRST_ID[part] + np.arange(count, dtype=np.int64)
         return Split(images, labels, ids, ids, masks)
@@ -87,8 +86,8 @@ class Signs(DatasetOptions):
             own.scene if scene < self.background_tie else list(signs_scenes.FAMILIES)[any_scene],
         )
 
-    def _shot(self, part: Part, i: int, label: int, scenes: dict[str, list[Any]]) -> signs_camera.Shot:
+    def _shot(self, part: Part, i: int, label: int) -> signs_camera.Shot:
         outline, family = self.drawn(part, i, label)
         random = sampling.numpy_generator(self.seed, "image", part, i)
-        scene = scenes[family][random.integers(signs_scenes.POOL)]
+        scene = signs_scenes.scene(self.seed, part, family, int(random.integers(signs_scenes.POOL)))
         return signs_camera.shoot(random, scene, label, outline, self.size)

@@ -1,6 +1,7 @@
 """The backgrounds of the data set `signs`: ten families of scenes, painted from noise of several octaves."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,12 @@ Picture = NDArray[np.float32]
 Random = np.random.Generator
 
 
-def pool(seed: int, split: str) -> dict[str, list[NDArray[np.uint8]]]:
-    """POOL scenes of every family, uint8 (SIDE, SIDE, 3) RGB. No scene is in two splits."""
-    return {
-        family: [_finished(paint, sampling.numpy_generator(seed, "scene", split, family, k)) for k in range(POOL)]
-        for family, paint in FAMILIES.items()
-    }
+@lru_cache(maxsize=512)
+def scene(seed: int, split: str, family: str, number: int) -> NDArray[np.uint8]:
+    """Scene `number` < POOL of a family, uint8 (SIDE, SIDE, 3) RGB. Painted once; no scene is in two splits."""
+    random = sampling.numpy_generator(seed, "scene", split, family, number)
+    picture = FAMILIES[family](random) * (1 + 0.1 * (random.random(3, dtype=np.float32) - 0.5))
+    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def noise(random: Random, across: int, down: int, octaves: int = 4, side: int = SIDE) -> Picture:
@@ -33,11 +34,6 @@ def noise(random: Random, across: int, down: int, octaves: int = 4, side: int = 
         total += 0.55**octave * compat.cv2().resize(grid, (side, side), interpolation=compat.cv2().INTER_CUBIC)
     low, high = np.quantile(total, (0.01, 0.99))
     return np.clip((total - low) / (high - low), 0, 1)[..., None]
-
-
-def _finished(paint: Callable[[Random], Picture], random: Random) -> NDArray[np.uint8]:
-    picture = paint(random) * (1 + 0.1 * (random.random(3, dtype=np.float32) - 0.5))
-    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def _mix(low: tuple[int, ...], high: tuple[int, ...], share: Picture) -> Picture:
