@@ -1,0 +1,62 @@
+"""What the package asks for is what it imports, and the lock holds all of it."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def plain(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace(".", "-").replace("_", "-")
+
+
+ASKED = {plain(requirement) for requirement in PROJECT["dependencies"]}
+LOCKED = {
+    plain(line): line.split(" ;")[0].split("==")[1]
+    for line in (ROOT / "requirements.lock").read_text().split("\n")
+    if line
+}
+
+
+def imports() -> set[str]:
+    found = set()
+    for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("stages/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"pixelprune"}
+
+
+def test_every_import_is_asked_for_and_the_other_way_round():
+    owners = metadata.packages_distributions()
+    used = {plain(owners[module][0]) for module in imports()}
+    assert used == ASKED
+
+
+def test_the_lock_holds_everything_that_is_asked_for():
+    extras = {plain(ask) for asks in PROJECT["optional-dependencies"].values() for ask in asks}
+    assert ASKED | extras | {"setuptools"} <= set(LOCKED)
+
+
+def test_the_lock_fits_every_machine():
+    """No index, no file of this machine, and no CUDA package: pip brings those of the torch build that it chooses."""
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"^(-|nvidia-cu|cuda-|triton)|://|\+cpu| @ ", text, re.MULTILINE)
+    assert "sys_platform == 'win32'" in text
+    assert LOCKED["torch"] == "2.13.0"
+    assert tuple(map(int, LOCKED["requests"].split("."))) >= (2, 32)
+
+
+def test_the_citation_and_the_changelog_know_the_version():
+    assert f"version: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text()
+    assert (
+        "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+        or PROJECT["version"] in (ROOT / "CHANGELOG.md").read_text()
+    )
