@@ -145,6 +145,22 @@ def test_outline_finds_every_shape(name):
     assert iou(Outline(name="outline")(image[None], np.array([5]), None), mask[None])[0] > 0.88
 
 
+@pytest.mark.parametrize("share", [0.2, 0.9, 1.0])
+def test_outline_of_any_share_is_a_probability(sets, share):
+    images = sets[1].images[:4]
+    segments = Outline(name="outline", share=share)(images, np.arange(4), None)
+    assert np.isfinite(segments).all()
+    assert (segments > 0.5).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("share", [0.01, 1.0])
+@pytest.mark.parametrize("prior", ["box", "centre"])
+def test_grabcut_of_any_share_ends(sets, prior, share):
+    images = sets[1].images[:4]
+    segments = GrabCut(name="grabcut", prior=prior, share=share, core=0)(images, np.arange(4), None)
+    assert (segments > 0.5).any(axis=(1, 2)).all()
+
+
 def test_segmenters_beat_their_priors(sets):
     _, test = sets
     everything = np.ones(test.masks.shape)

@@ -43,7 +43,8 @@ class Outline(SegmenterOptions):
 
     name: Literal["outline"]
     share: Annotated[
-        float, Field(gt=0, le=1, description="expected diameter of the sign (of the disc of its area); 1 = the image's")
+        float,
+        Field(ge=0.2, le=1, description="expected diameter of the sign (of the disc of its area); 1 = the image's"),
     ] = 0.74
 
     def __call__(
@@ -92,7 +93,7 @@ def _separation(image: NDArray[np.float32], cover: NDArray[np.float32]) -> NDArr
     """Share of the colours' scatter that lies between inside and outside of each candidate, (K,) in [0, 1]."""
     colors = image.reshape(-1, 3) - image.mean(axis=(0, 1))
     covariance = colors.T.astype(np.float64) @ colors / len(colors) + 1e-5 * np.eye(3)
-    share = cover.mean(axis=1, dtype=np.float64)[:, None]
+    share = cover.mean(axis=1, dtype=np.float64).clip(0.001, 0.999)[:, None]  # a candidate may cover everything
     total = (cover @ colors) / len(colors)  # the outside's is the same with the other sign
     difference = total / share + total / (1 - share)
     return (share[:, 0] * (1 - share[:, 0])) * np.sum(difference @ np.linalg.inv(covariance) * difference, axis=1)
