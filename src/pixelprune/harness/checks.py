@@ -163,7 +163,9 @@ def saturation(s: Subject) -> Check:
     spread = max(counts) - min(counts)
     found = f"{sure:.1%} saturated; {counts} of {len(s.images)} images stand with logits times {scales}"
     limit = _tolerance(len(s.images))
-    return _check("E14", "the scale of the logits does not matter", found, f"spread of {limit} images", "W", spread <= limit)
+    return _check(
+        "E14", "the scale of the logits does not matter", found, f"spread of {limit} images", "W", spread <= limit
+    )
 
 
 def repeatable(s: Subject) -> Check:
@@ -193,7 +195,9 @@ def stable(s: Subject) -> Check:
             loss = cross_entropy(s.model(points), s.labels)
             change += ((loss - base).abs() / base.clamp(min=1e-2)).clamp(max=1) / 100
     mean = change.mean().item()
-    return _check("E18", "the loss is smooth around the images", f"relative change {mean:.3f}", "0.10", "W", mean <= 0.1)
+    return _check(
+        "E18", "the loss is smooth around the images", f"relative change {mean:.3f}", "0.10", "W", mean <= 0.1
+    )
 
 
 def transfer(s: Subject) -> Check:
@@ -256,7 +260,14 @@ def _check(
 ) -> Check:
     verdict: Literal["pass", "fail", "not applicable"]
     verdict = "not applicable" if passes is None else "pass" if passes else "fail"
-    return {"id": name, "title": title, "found": found, "threshold": threshold, "severity": severity, "verdict": verdict}
+    return {
+        "id": name,
+        "title": title,
+        "found": found,
+        "threshold": threshold,
+        "severity": severity,
+        "verdict": verdict,
+    }
 
 
 def _absent(name: str, title: str, found: str, threshold: str, severity: Literal["F", "W"]) -> Check:

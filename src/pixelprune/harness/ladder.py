@@ -73,7 +73,13 @@ class Found:
 
 
 def climb(
-    batch: Batch, access: Access, threats: Mapping[str, Threat], ladder: Mapping[str, Attack], *, seed: int, folder: Path
+    batch: Batch,
+    access: Access,
+    threats: Mapping[str, Threat],
+    ladder: Mapping[str, Attack],
+    *,
+    seed: int,
+    folder: Path,
 ) -> tuple[pandas.DataFrame, dict[str, Tensor]]:
     """Rows as evaluation.rows.COLUMNS, and for each threat the worst example of the first images at the headline eps.
 

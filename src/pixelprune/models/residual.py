@@ -17,7 +17,9 @@ from pixelprune.options import Listed
 
 class Residual(NetworkOptions):
     name: Literal["residual"] = "residual"
-    widths: Annotated[tuple[int, ...], Listed] = Field((24, 48, 96), min_length=1, description="Channels of each stage.")
+    widths: Annotated[tuple[int, ...], Listed] = Field(
+        (24, 48, 96), min_length=1, description="Channels of each stage."
+    )
     blocks: int = Field(1, ge=1, description="Residual blocks in each stage.")
     stride: Literal[1, 2] = Field(2, description="Stride of the first layer; 2 halves the image at once.")
 

@@ -128,9 +128,7 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
     }
 
 
-def _augmented(
-    data: Images, chosen: Tensor, task: Task, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+def _augmented(data: Images, chosen: Tensor, task: Task, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     training = task.training
     height, width = data.images.shape[2:]
     rows, columns = augment.positions(
