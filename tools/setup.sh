@@ -16,7 +16,7 @@ command -v "$python" > /dev/null || stop "$python: no such program. Install Pyth
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     stop "$python is Python $version; 3.11 or newer is needed. Name one: make PYTHON=python3.12 ..."
-if [ -L $venv ] && [ -e $venv/requirements.lock ]; then
+if [ -L $venv ]; then
     stop "$venv is a link, and what it points to was made from another requirements.lock. Remove the link."
 fi
 if ! $venv/bin/python -m pip --version > /dev/null 2>&1; then
