@@ -176,18 +176,13 @@ def corrupted(runs: Sequence[Run], corruption: str | None = None, severity: int 
     """Accuracy, a mean over the corruptions and severities that are not named; the interval is over images."""
     if any(run.corruptions.empty for run in runs):
         return None
-    rows = []
-    for run in runs:
-        table = run.corruptions
-        if corruption is not None:
-            table = table[table["corruption"] == corruption]
-        if severity is not None:
-            table = table[table["severity"] == severity]
-        rows.append((table["pred"] == table["label"]).groupby(table["image"]).mean().sort_index())
-    of_image = runs[0].corruptions.drop_duplicates("image").set_index("image").sort_index()["group"]
-    words = (corruption or "all", str(severity or "all"))
-    generator = numpy_generator("corrupted", runs[0].strategy, runs[0].training, *words)
-    return mean_interval(np.stack([row.to_numpy() for row in rows]), of_image.to_numpy(), generator, resamples=2000)
+    named = [key for key in runs[0].corrupted if corruption in (None, key[0]) and severity in (None, key[1])]
+    of_image = runs[0].corruptions.drop_duplicates("image").sort_values("image")["group"].to_numpy()
+    words = ("corrupted", runs[0].strategy, runs[0].training, corruption or "all", str(severity or "all"))
+    if len(named) == 1:
+        return share(np.stack([run.corrupted[named[0]] for run in runs]), of_image, *words)
+    means = np.stack([np.mean([run.corrupted[key] for key in named], axis=0) for run in runs])
+    return mean_interval(means, of_image, numpy_generator(*words), resamples=2000)
 
 
 def _difference(a: NDArray[np.bool_], b: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pixelprune import artifacts
@@ -90,6 +93,15 @@ class Run:
     rows: "pandas.DataFrame"
     corruptions: "pandas.DataFrame"
     curve: "pandas.DataFrame"
+
+    @cached_property
+    def corrupted(self) -> dict[tuple[str, int], NDArray[np.bool_]]:
+        """(corruption, severity), in the order of the table -> right or not, images in ascending order of their ids."""
+        table = self.corruptions.sort_values("image", kind="stable")
+        names, levels = table["corruption"].to_numpy(), table["severity"].to_numpy()
+        right = (table["pred"] == table["label"]).to_numpy(np.bool_)
+        order = dict.fromkeys(zip(self.corruptions["corruption"], self.corruptions["severity"], strict=True))
+        return {(str(name), int(level)): right[(names == name) & (levels == level)] for name, level in order}
 
     @property
     def place(self) -> str:

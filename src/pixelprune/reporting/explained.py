@@ -5,7 +5,7 @@ CHECKS = {
     "E2": "An adversarial image outside the ball, the pixel range or the mask was found by cheating.",
     "E3": "Stored adversarial images, read again, must get the verdict that was counted.",
     "E4": "An image broken at a small radius stays broken at a larger one; else the search failed.",
-    "E5": "An attacker without any limit must win. What still stands where only kept pixels are free is read off the outline.",
+    "E5": "An attacker without limit must win. What stands where only kept pixels are free is read off the outline.",
     "E6": "Twice the steps must not break noticeably more images; else the attack had not finished.",
     "E7": "More restarts must not break noticeably more images.",
     "E8": "Many steps must do no worse than one; the opposite is a sign of masked gradients.",
@@ -30,31 +30,32 @@ CHECKS = {
     "E27": "If the mask never moves under attack, the attack did not try to move it.",
 }
 GLOSSARY = {
-    "strategy": "which pixels a network is shown: a map that ranks them, a share to keep (or the map's own region), and a "
-    "fill for the others",
+    "strategy": "which pixels a network is shown: a map that ranks them, a share to keep (or the map's own region), "
+    "and a fill for the others",
     "training": "how the weights were learned; adversarial training attacks the kept pixels of its own strategy",
     "clean accuracy": "share of all test images that are classified right without an attack",
-    "robust accuracy": "share of the attacked images that are right without an attack and under every attack of the list, up "
-    "to the stated radius; the worst case is taken image by image",
-    "access": "where the attacker may write: full (everywhere, full model), budget (the image's mask moved elsewhere, full "
-    "model), location (the mask's pixels, full model), kept (the mask's pixels, pruned model, mask frozen)",
+    "robust accuracy": "share of the attacked images that are right without an attack and under every attack of the "
+    "list, up to the stated radius; the worst case is taken image by image",
+    "access": "where the attacker may write: full (everywhere, full model), budget (the image's mask moved elsewhere, "
+    "full model), location (the mask's pixels, full model), kept (the mask's pixels, pruned model, mask frozen)",
     "budget, location": "what fewer writable pixels give, and what their place gives, with the full model",
-    "feature = clean + hardening": "what the pruned network does better on the same pixels: the part that is there without "
-    "an attack, and the rest",
+    "feature = clean + hardening": "what the pruned network does better on the same pixels: the part that is there "
+    "without an attack, and the rest",
     "control": "a strategy that knows nothing about the object and must not win; set in italics",
-    "leak∞": "share of images that stand when every kept pixel may take any value: class information in the mask's outline",
+    "leak∞": "share of images that stand when every kept pixel may take any value: class information in "
+    "the mask's outline",
     "silhouette": "accuracy of a classifier that sees nothing but the mask",
     "margin": "best wrong logit minus right logit; above 0 the image is lost",
     "oracle": "a mask that comes from the annotation or the label, which a deployed system does not have",
     "reportable": "every check that applies has passed",
-    "upper bound": "a warning, a check that did not run, an oracle, or a mask that moves and that no attack tried to move",
+    "upper bound": "a warning, a check that did not run, an oracle, or a mask that moves and no attack tried to move",
     "invalid": "a fatal check failed; the number is not printed",
     "constant": "the network predicts one class for every image",
 }
 LIMITS = (
     "Robust accuracy is what the attacks of the list leave standing. A stronger attack can only lower it.",
-    "Under access kept the mask is frozen at the clean image. In use, a mask that depends on the image answers the attacker, "
-    "who may move it: only an adaptive attack makes a security claim.",
+    "Under access kept the mask is frozen at the clean image. In use, a mask that depends on the image answers the "
+    "attacker, who may move it: only an adaptive attack makes a security claim.",
     "Hardening is evidence for better features only as far as the mask's outline does not give the class away.",
     "Intervals are 95 %, for one quantity at a time. With one training seed they do not cover the luck of a training.",
     "The findings hold for this data set, this network and these radii.",

@@ -72,6 +72,7 @@ def panel(
     size: tuple[float, float] = (352, 264),
     description: str = "",
     labels: float = 84,
+    style: str = "panel",
 ) -> str:
     """Lines with their intervals, labeled at their right ends. labels: the width kept free for the labels."""
     width, height = size
@@ -105,7 +106,7 @@ def panel(
     last = max((across(one.points[-1].x) for one in drawn), default=right)
     for y, text, role in _apart(ends, top, bottom + 4):
         canvas.text(max(last, right - 4) + 8, y + 4, text, f"label {role}")
-    return canvas.render(name, heading, description or heading, "panel")
+    return canvas.render(name, heading, description or heading, style)
 
 
 def _apart(ends: Sequence[tuple[float, str, str]], top: float, bottom: float) -> list[tuple[float, str, str]]:

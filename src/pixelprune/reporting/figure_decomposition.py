@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from pixelprune.evaluation.intervals import percent, points
+from pixelprune.evaluation.intervals import Estimate, percent, points
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import Analysis, Entry
 from pixelprune.reporting.collect import FULL, Results
@@ -26,9 +26,9 @@ def decomposition(results: Results, analysis: Analysis, training: str) -> Figure
     name = f"decomposition-{training}"
     title = _title(entries, analysis)
     description = (
-        f"One row a strategy, {training} training, {words.ball(analysis.threat)}, worst of {words.attack_list(results)}, "
-        f"{words.sample(full.robust)} images. From the full model's robust accuracy, {words.rate(full.robust)}, four bars "
-        "(budget, location, clean, hardening) lead to the pruned network's. "
+        f"One row a strategy, {training} training, {words.ball(analysis.threat)}, worst of "
+        f"{words.attack_list(results)}, {words.sample(full.robust)} images. From the full model's robust accuracy, "
+        f"{words.rate(full.robust)}, four bars (budget, location, clean, hardening) lead to the pruned network's. "
         + " ".join(f"{entry.strategy}: {_sentence(entry)}." for entry in entries)
     )
     return Figure(
@@ -55,7 +55,7 @@ def decomposition(results: Results, analysis: Analysis, training: str) -> Figure
     )
 
 
-def _terms(entry: Entry) -> dict:  # type: ignore[type-arg]
+def _terms(entry: Entry) -> dict[str, Estimate]:
     assert entry.decomposition is not None
     return entry.decomposition.terms
 
@@ -70,7 +70,7 @@ def _title(entries: Sequence[Entry], analysis: Analysis) -> str:
     terms = _terms(head)
     shown = "" if terms["hardening"].excludes_zero else ", not shown to be other than zero"
     total, hardening = points(terms["total"].value), points(terms["hardening"].value)
-    return f"{head.strategy}: {total} points in all, of which {hardening} are hardening{shown}"
+    return words.minus(f"{head.strategy}: {total} points in all, of which {hardening} are hardening{shown}")
 
 
 def _draw(
@@ -85,7 +85,7 @@ def _draw(
     foot = TOP + row * len(entries)
     for value in ticks(low, high, 8 if left else 5):
         canvas.line(across(value), TOP - 8, across(value), foot, "grid" if value else "rule")
-        canvas.text(across(value), foot + 15, f"{100 * value:.0f}", "axis", "middle")
+        canvas.text(across(value), foot + 15, words.minus(f"{100 * value:.0f}"), "axis", "middle")
     canvas.text((across(low) + across(high)) / 2, foot + 31, "robust accuracy, %", "axis", "middle")
     start = across(full.robust.value)
     canvas.rect(
@@ -113,20 +113,20 @@ def _draw(
 def _waterfall(canvas: Canvas, across: Scale, y: float, level: float, entry: Entry) -> None:
     for index, step in enumerate(STEPS):
         term = _terms(entry)[step]
-        top, middle = y + index * PITCH + 2, y + index * PITCH + PITCH / 2
+        top, middle = y + index * PITCH + 2, y + index * PITCH + PITCH / 2 + 0.5
         begin, end = across(level), across(level + term.value)
         canvas.rect(min(begin, end), top, max(abs(end - begin), 1), PITCH - 4, f"bar {step}")
         low, high = across(level + term.low), across(level + term.high)
         canvas.line(low, middle, high, middle, "whisker-back")
         canvas.line(low, middle, high, middle, "whisker")
         canvas.line(end, top + PITCH - 4, end, top + PITCH, "joint")
-        canvas.text(max(begin, end, high) + 5, middle + 4, points(term.value), "value")
+        canvas.text(max(begin, end, high) + 5, middle + 3.5, words.minus(points(term.value)), "value")
         level += term.value
-    y += 4 * PITCH + PITCH / 2
+    y += 4 * PITCH + PITCH / 2 + 0.5
     share = entry.robust
     canvas.line(across(share.low), y, across(share.high), y, "line robust")
     canvas.marker(across(share.value), y, "square", "dot robust")
-    canvas.text(across(share.high) + 5, y + 4, f"{percent(share.value)} %", "value strong")
+    canvas.text(across(share.high) + 5, y + 3.5, f"{percent(share.value)} %", "value strong")
 
 
 def _legend(canvas: Canvas, left: float) -> None:

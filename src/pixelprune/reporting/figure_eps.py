@@ -36,9 +36,10 @@ def small_multiples(results: Results, analysis: Analysis, training: str) -> Figu
     if not panels:
         return None
     names = words.listed(above) if above else "no strategy"
+    stand = "stand" if len(above) > 1 else "stands"
     return Figure(
         name=f"eps-{training}",
-        title=f"At every eps, {names} {'stand' if len(above) > 1 else 'stands'} on at least as many images as {FULL} does",
+        title=f"At every eps, {names} {stand} on at least as many images as {FULL} does",
         description=f"{training} training, {words.norm(threat)}",
         panels=tuple(panels),
         columns=("strategy", "access", "eps", "accuracy, %"),
@@ -83,20 +84,27 @@ def overlay(results: Results, analysis: Analysis, strategy: str, training: str) 
         shown = {p.x: Estimate(p.y, p.low, p.high, full[0.0].n) for p in line}
         table += _table(FULL, f"expected of {key}", shown)
     heading = f"{strategy}, {training} training"
-    arguments = {"chance": _chance(results), "description": text}
+
+    def draw(key: str, style: str, size: tuple[float, float], labels: float) -> str:
+        return panel(
+            f"{name}-{key}", heading, series, _axis(threat),
+            chance=_chance(results), size=size, description=text, labels=labels, style=style,
+        )  # fmt: skip
+
     return Figure(
         name=name,
         title=title,
         description=text,
-        panels=(panel(f"{name}-w", heading, series, _axis(threat), size=(720, 340), labels=130, **arguments),),  # type: ignore[arg-type]
-        narrow=panel(f"{name}-n", heading, series, _axis(threat), size=(340, 320), labels=104, **arguments),  # type: ignore[arg-type]
+        panels=(draw("w", "wide", (720, 340), 130),),
+        narrow=draw("n", "narrow", (340, 320), 104),
         columns=("strategy", "access", "eps", "accuracy, %"),
         rows=tuple(table),
         source=f"results/{{{FULL},{strategy}}}/{training}/*/rows.parquet",
         note=(
-            f"Dashed: the full model's curve read at a smaller eps, as if nothing mattered but that {100 * keep:.0f} % of "
-            "the pixels can be written on: of a fixed network (compare with budget) and of one trained anew (compare with "
-            "kept). Agreement suggests fewer pixels and proves nothing; disagreement needs another explanation."
+            f"Dashed: the full model's curve read at a smaller eps, as if nothing mattered but that {100 * keep:.0f} % "
+            "of the pixels can be written on: of a fixed network (compare with budget) and of one trained anew "
+            "(compare with kept). Agreement suggests fewer pixels and proves nothing; "
+            "disagreement needs another explanation." + (" Dashed lines: first seed." if len(results.seeds) > 1 else "")
         ),
     )
 

@@ -12,7 +12,7 @@ LEAST_SHARES = 3
 
 
 def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
-    """A panel a map and training, where the grid holds at least three shares of one map (none, with 100 %, not counted)."""
+    """A panel a map and training, where the grid holds at least three shares of one map, `none` not counted."""
     of_map: dict[str, list[str]] = defaultdict(list)
     for name, pruned in results.strategies.items():
         if name != FULL and pruned.options["keep"] != "own":
@@ -99,7 +99,7 @@ def severities(results: Results, analysis: Analysis) -> Figure | None:
         columns=("strategy", "corruption", "severity", "accuracy, %"),
         rows=tuple(rows),
         source="report/corruptions.csv",
-        note=f"{analysis.training} training, n = {first['image'].nunique():,} images; severities 1 to 5 as in ImageNet-C.",
+        note=f"{analysis.training} training, n = {first['image'].nunique():,} images; severities as in ImageNet-C.",
     )
 
 
@@ -115,9 +115,11 @@ def training_curves(results: Results) -> Figure:
         if run.seed != results.seeds[0]:
             continue
         lines = [
-            Series(label, role, "", [Point(float(x), float(y), 0, 0) for x, y in zip(run.curve["epoch"], run.curve[column])], False)
-            for label, role, column in (("clean", "clean", "validation_clean"), ("robust", "robust", "validation_robust"))
-        ]  # fmt: skip
+            Series(
+                name, name, "", [Point(x, y, y, y) for x, y in run.curve[["epoch", f"validation_{name}"]].to_numpy()]
+            )
+            for name in ("clean", "robust")
+        ]
         last = int(run.curve["epoch"].max())
         axis = Axis("epoch", [(float(value), str(value)) for value in sorted({1, (1 + last) // 2, last})])
         heading = f"{run.strategy}, {run.training}"

@@ -60,8 +60,9 @@ def _compared(results: Results, analysis: Analysis, head: Entry) -> str:
     bound = "at most " if head.judged.word == "upper bound" else ""
     return (
         f"Under {head.training} training, the network that sees {words.sees(pruned)} stands on {bound}"
-        f"{words.rate(head.robust)} of the attacked images; the network that sees, and is attacked on, every pixel stands on "
-        f"{words.rate(full.robust)}. {_difference(compared)} ({words.sample(head.robust)}; {_threat(results, analysis)})."
+        f"{words.rate(head.robust)} of the attacked images; the network that sees, and is attacked on, every pixel "
+        f"stands on {words.rate(full.robust)}. {_difference(compared)} ({words.sample(head.robust)}; "
+        f"{_threat(results, analysis)})."
     )
 
 
@@ -76,9 +77,9 @@ def _decomposed(head: Entry) -> str:
     assert head.decomposition is not None
     terms = head.decomposition.terms
     return (
-        f"Of the {_short(terms['total'])}, fewer pixels to write on (budget) make {terms['budget'].brief}, where they lie "
-        f"(location) {terms['location'].brief}, and what this network does with them (feature) {terms['feature'].brief}: "
-        f"{_short(terms['clean'])} clean accuracy and {terms['hardening'].brief} hardening."
+        f"Of the {_short(terms['total'])}, fewer pixels to write on (budget) make {terms['budget'].brief}, where they "
+        f"lie (location) {terms['location'].brief}, and what this network does with them (feature) "
+        f"{terms['feature'].brief}: {_short(terms['clean'])} clean accuracy and {terms['hardening'].brief} hardening."
     )
 
 
@@ -121,8 +122,8 @@ def _outline(results: Results, head: Entry) -> str:
         )
     if head.leak is not None:
         parts.append(
-            f"with every kept pixel free to take any value, {words.rate_n(head.leak)} of the images still stand, which this "
-            "network can only owe to the outline (leak∞)"
+            f"with every kept pixel free to take any value, {words.rate_n(head.leak)} of the images still stand, which "
+            "this network can only owe to the outline (leak∞)"
             if head.leak.value > 0
             else f"with every kept pixel free to take any value, {words.rate_n(head.leak)} stand (leak∞)"
         )
@@ -135,8 +136,9 @@ def _conclusion(results: Results, analysis: Analysis, head: Entry) -> str:
     hardening = head.decomposition.terms["hardening"]
     if not hardening.excludes_zero:
         return f"That the network has learned features that are harder to fool is not shown: hardening {hardening}."
+    same = "On the same pixels, beyond the clean difference, the pruned network"
     if hardening.value < 0:
-        return f"On the same pixels, beyond the clean difference, the pruned network is easier to fool: hardening {hardening}."
+        return f"{same} is easier to fool: hardening {hardening}."
     tells = results.strategies[head.strategy].outline_tells
     leaks = tells is None or tells or (head.leak is not None and head.leak.low > 0)
     better = (
@@ -165,7 +167,8 @@ def _others(analysis: Analysis) -> str:
         if hard
         else "hardening above zero for none of them"
     )
-    return f"Among all strategies, {analysis.training} training, {analysis.family} tests corrected together: {gains}; {positive}."
+    family = f"{analysis.training} training, {analysis.family} tests corrected together"
+    return f"Among all strategies, {family}: {gains}; {positive}."
 
 
 def _gain(entry: Entry) -> float:
@@ -183,12 +186,12 @@ def _scope(results: Results, analysis: Analysis) -> str:
     )
     if len(results.seeds) == 1:
         text = (
-            "These two networks were compared, one training seed each: the intervals cover the choice of the test images, "
-            "not the luck of a training."
+            "These two networks were compared, one training seed each: the intervals cover the choice of the test "
+            "images, not the luck of a training."
         )
     else:
         text = (
-            f"Means over {len(results.seeds)} training seeds; the intervals cover seeds and test images, and with so few "
-            "seeds are still too narrow. p is the largest over the seeds."
+            f"Means over {len(results.seeds)} training seeds; the intervals cover seeds and test images, and with so "
+            "few seeds are still too narrow. p is the largest over the seeds."
         )
     return text + grouped

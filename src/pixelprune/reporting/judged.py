@@ -29,7 +29,7 @@ class Judged:
 def judge(runs: Sequence[Run]) -> Judged:
     found = [
         verdict(
-            run.checks,  # type: ignore[arg-type]
+            run.checks,
             run.card["behaviour"],
             run.card["oracle"],
             adaptive_ran=bool((run.rows["access"] == "adaptive").any()),

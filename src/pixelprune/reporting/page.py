@@ -27,7 +27,7 @@ SIGNS = {
 
 
 def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str, Any]) -> str:
-    """The page. lineage: {"params": text, "params_hash", "inputs": {path: hash}, "versions": {name: version}}, each optional."""
+    """The page, from results and their analysis under each threat; lineage as `write` takes it."""
     first = analyses[0]
     style = stylesheet()
     first_training = sorted(results.trainings, key=lambda name: name != first.training)
@@ -99,20 +99,16 @@ def stylesheet() -> str:
 
 def prose(text: str) -> Markup:
     """Escaped text with `names` as code and true minus signs."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(minus(text)))))
-
-
-def minus(text: object) -> str:
-    return re.sub(r"(?<![\w./])-(?=\d)", "−", str(text))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words.minus(text)))))
 
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "prose": prose,
-        "minus": minus,
+        "minus": words.minus,
         "percent": percent,
-        "points": lambda value: minus(points(value)),
+        "points": lambda value: words.minus(points(value)),
         "probability": words.probability,
         "picture": Markup,
     }
@@ -174,22 +170,26 @@ def _heat(results: Results, analysis: Analysis) -> dict[str, Any] | None:
         for strategy in sorted(results.strategies, key=lambda name: _rank(name, results.strategies[name])):
             runs = results.of(strategy, training)
             values = [corrupted(runs, name) for name in names]
-            rows.append({"strategy": strategy, "mean": analysis.entries[strategy, training].corrupted, "shares": values})
+            rows.append(
+                {"strategy": strategy, "mean": analysis.entries[strategy, training].corrupted, "shares": values}
+            )
         trainings.append((training, rows))
     levels = ", ".join(str(level) for level in sorted(table["severity"].unique()))
     return {"names": names, "trainings": trainings, "levels": levels, "n": table["image"].nunique()}
 
 
 def _threats(results: Results) -> list[tuple[str, str]]:
-    rows = [
-        (f"threat {name}", f"{words.norm(one)}, eps {', '.join(map(words.radius, one.eps))}; headline {words.radius(one.headline)}")
-        for name, one in results.threats.items()
-    ]  # fmt: skip
+    rows = []
+    for name, one in results.threats.items():
+        radii = ", ".join(map(words.radius, one.eps))
+        rows.append((f"threat {name}", f"{words.norm(one)}, eps {radii}; headline {words.radius(one.headline)}"))
     for name, options in results.ladder.items():
         settings = ", ".join(f"{key} {value}" for key, value in options.items())
         rows.append((f"attack {name}", settings))
     first = next(iter(results))
-    rows.append(("images", f"{first.card['attacked']:,} attacked of {first.card['tested']:,} tested, chosen by class, fixed"))
+    rows.append(
+        ("images", f"{first.card['attacked']:,} attacked of {first.card['tested']:,} tested, chosen by class, fixed")
+    )
     passes = [run.card.get("passes", {}) for run in results]
     spent = " and ".join(f"{sum(one.get(key, 0) for one in passes):,} {key}" for key in ("forward", "backward"))
     rows.append(("cost", f"{spent} passes of single images, over {len(results.runs)} runs"))
@@ -199,7 +199,10 @@ def _threats(results: Results) -> list[tuple[str, str]]:
 
 
 def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [("name", str(data["name"])), ("classes", f"{len(data['classes'])}: {', '.join(map(str, data['classes'][:60]))}")]
+    rows = [
+        ("name", str(data["name"])),
+        ("classes", f"{len(data['classes'])}: {', '.join(map(str, data['classes'][:60]))}"),
+    ]
     rows.append(("counts", ", ".join(f"{key} {value:,}" for key, value in data["counts"].items())))
     size = data.get("size")
     if size:
@@ -214,7 +217,9 @@ def _segmenter(card: Mapping[str, Any]) -> str:
     """What is known of a segmenter in one line; its overlap with the annotation where there is one."""
     overlap = card.get("iou")
     if isinstance(overlap, Mapping):
-        parts = [f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in overlap.items()]
+        parts = [
+            f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in overlap.items()
+        ]
         return f"overlap with the annotation (IoU): {', '.join(parts)}"
     if isinstance(overlap, float):
         return f"overlap with the annotation (IoU): mean {overlap:.3f}"

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
+    strategy: str
     title: str
     rule: str
     rows: tuple[Row, ...]
@@ -83,7 +83,9 @@ class _Shown:
         strategy = pruned.load(results.root / "data/pruned" / run.strategy)
         masks = strategy.masks("test", len(data))[rows]
         self.masks = masks[:, 0].numpy()
-        self.seen = strategy.fill(torch.from_numpy(self.images.transpose(0, 3, 1, 2)), masks).numpy().transpose(0, 2, 3, 1)
+        self.seen = (
+            strategy.fill(torch.from_numpy(self.images.transpose(0, 3, 1, 2)), masks).numpy().transpose(0, 2, 3, 1)
+        )
         behind = strategy.fill(torch.from_numpy(np.array(stored)), masks).numpy().transpose(0, 2, 3, 1)
         self.attacked_seen = behind
         ranks = pruned.load_map(results.root / "data/maps" / strategy_map(results, run) / "test.npy")
@@ -97,10 +99,11 @@ class _Shown:
         order = np.argsort(self.worst["adv_margin"].to_numpy(), kind="stable")
         picks = np.unique(np.linspace(0, len(order) - 1, min(ROWS, len(order))).round().astype(int))
         return Sheet(
-            title=f"{self.run.place}",
+            strategy=self.run.strategy,
+            title=self.run.place,
             rule=(
-                f"{len(picks)} of {len(order)} fixed images, at equal steps of the margin under attack, from the safest to "
-                "the one lost by most."
+                f"{len(picks)} of {len(order)} fixed images, at equal steps of the margin under attack, from the "
+                "safest to the one lost by most."
             ),
             rows=tuple(self._row(int(position)) for position in order[picks]),
         )
@@ -108,12 +111,15 @@ class _Shown:
     def lost(self, full: Run) -> Sheet:
         """The images that the full model holds under full access and this one loses, the widest margins first."""
         threat = self.analysis.threat
-        stands = standing(full.rows, "full", threat.name, threat.headline).reindex(self.ids, fill_value=False).to_numpy()
+        stands = (
+            standing(full.rows, "full", threat.name, threat.headline).reindex(self.ids, fill_value=False).to_numpy()
+        )
         margin = self.worst["adv_margin"].to_numpy()
         chosen = [int(i) for i in np.argsort(-margin, kind="stable") if stands[i] and margin[i] > 0][:ROWS]
         return Sheet(
+            strategy=self.run.strategy,
             title=f"{self.run.place}: lost, though {full.place} holds them",
-            rule=f"Of {len(self.ids)} fixed images, those lost by this network and held by the full one; largest margin first.",
+            rule=f"Of {len(self.ids)} fixed images, lost here and held by the full network; largest margin first.",
             rows=tuple(self._row(position) for position in chosen),
         )
 
@@ -172,9 +178,10 @@ def _hatched(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _diverging(change: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Mean change over the channels: blue down, white none, vermillion up; full color at 1 / GAIN of the range."""
-    share = np.clip(change.mean(axis=2) * GAIN, -1, 1)[..., None]
-    ends = np.where(share > 0, np.array([179, 78, 0]), np.array([0, 114, 178]))
+    """The channel that changed most: blue down, white none, vermillion up; full color at half the range, after GAIN."""
+    channel = np.abs(change).argmax(axis=2)[..., None]
+    share = np.clip(np.take_along_axis(change, channel, axis=2) * GAIN * 2, -1, 1)
+    ends = np.where(share > 0, np.array([179, 78, 0]), np.array([0, 94, 160]))
     return np.round(255 + np.abs(share) * (ends - 255.0)).astype(np.uint8)
 
 
@@ -184,5 +191,3 @@ def _png(picture: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-

@@ -1,4 +1,4 @@
-"""Small vector pictures as text. Colors and line styles are classes of page.css, so that a dark scheme can change them."""
+"""Small vector pictures as text. Colors are classes of page.css, so that a dark scheme can change them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -17,7 +17,7 @@ DIGITS = 6
 
 
 def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFrame":
-    """A row a strategy x training x threat x eps. An invalid result has no robust accuracy; tests at the headline only."""
+    """A row a strategy x training x threat x eps. Tests at the headline only; invalid: no robust accuracy."""
     rows = []
     for analysis in analyses:
         threat = analysis.threat
@@ -91,7 +91,12 @@ def corruptions(results: Results) -> "pandas.DataFrame":
                 for severity in sorted(table.loc[table["corruption"] == corruption, "severity"].unique()):
                     found = corrupted(runs, corruption, int(severity))
                     assert found is not None
-                    row = {"strategy": strategy, "training": training, "corruption": corruption, "severity": int(severity)}
+                    row = {
+                        "strategy": strategy,
+                        "training": training,
+                        "corruption": corruption,
+                        "severity": int(severity),
+                    }
                     rows.append(row | _columns("accuracy", found) | {"n": found.n, "seeds": found.seeds})
     return _frame(rows)
 
@@ -113,9 +118,10 @@ def curves(results: Results) -> "pandas.DataFrame":
     columns = ["epoch", "train_loss", "validation_clean", "validation_robust"]
     tables = []
     for run in results:
-        table = run.curve[columns].copy()
-        for place, (name, value) in enumerate((("strategy", run.strategy), ("training", run.training), ("seed", run.seed))):
-            table.insert(place, name, value)
+        table = run.curve[columns].round(DIGITS)
+        table.insert(0, "seed", run.seed)
+        table.insert(0, "training", run.training)
+        table.insert(0, "strategy", run.strategy)
         tables.append(table)
     return pandas.concat(tables, ignore_index=True)
 

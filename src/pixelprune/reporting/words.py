@@ -1,5 +1,6 @@
 """How names, radii, shares and probabilities are written."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,19 +9,12 @@ from pixelprune.reporting.collect import Pruned, Results, ThreatEntry
 
 DATA_SETS = {"signs": "road-sign", "cifar10": "CIFAR-10", "gtsrb": "GTSRB", "coco": "COCO-crop"}
 NORMS = {"linf": "L∞", "l2": "L2"}
-TERMS = {
-    "budget": "fewer pixels to write on",
-    "location": "where these pixels lie",
-    "clean": "the difference that is there without any attack",
-    "hardening": "what is harder to fool beyond that",
-    "feature": "clean and hardening together",
-}
 
 
 def radius(eps: float) -> str:
     """As the literature writes it: 0.0314 -> "8/255"; 0.5 -> "0.5"."""
     steps = eps * 255
-    if eps < 1 and abs(steps - round(steps, 1)) < 1e-6:
+    if eps < 1 and abs(steps - round(steps, 0 if eps > 0.1 else 1)) < 1e-6:
         return f"{round(steps, 1):g}/255"
     return f"{eps:g}"
 
@@ -85,3 +79,8 @@ def subject(data: Mapping[str, Any]) -> str:
     """As "a road-sign classifier"."""
     name = DATA_SETS.get(data["name"])
     return f"a {name} classifier" if name else "this classifier"
+
+
+def minus(text: object) -> str:
+    """Hyphens before numbers become true minus signs."""
+    return re.sub(r"(?<![\w./])-(?=\d)", "−", str(text))

@@ -19,10 +19,10 @@ LIMIT = 5_000_000
 
 
 def write(results: Results, folder: Path, metrics: Path, lineage: Mapping[str, Any]) -> None:
-    """folder/{index.html, accuracy.csv, decomposition.csv, corruptions.csv, checks.csv}, metrics/{summary.json, curves.csv}.
+    """folder/{index.html,accuracy.csv,decomposition.csv,corruptions.csv,checks.csv}, metrics/{summary.json,curves.csv}.
 
-    lineage: {"params": text of params.yaml, "params_hash", "inputs": {path: hash}, "versions": {package: version}}; what
-    is missing is left out. The same results give the same bytes.
+    lineage: {"params": text of params.yaml, "params_hash", "inputs": {path: hash}, "versions": {package: version}};
+    what is missing is left out. The same results give the same bytes.
     """
     analyses = [analyze(results, threat) for threat in results.threats.values()]
     page = render(results, analyses, lineage)

@@ -1,0 +1,97 @@
+"""The result table for a terminal of 100 columns, from the tables of a finished report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixelprune.errors import ArtifactError
+from pixelprune.evaluation.intervals import percent, points
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.console import Console
+
+WIDTH = 100
+STYLES = {"reportable": "green", "upper bound": "yellow", "constant": "red", "invalid": "red"}
+MISSING = "–"
+
+
+def show(folder: Path, console: "Console") -> None:
+    """One table a threat at its headline eps, then the path of the report. Raises ArtifactError where there is none."""
+    accuracy, decomposition = _read(folder / "accuracy.csv"), _read(folder / "decomposition.csv", empty_is_fine=True)
+    for threat in dict.fromkeys(accuracy["threat"]):
+        rows = accuracy[(accuracy["threat"] == threat) & accuracy["headline"]]
+        console.print(_table(rows, decomposition))
+    console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
+
+
+def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    first = rows.iloc[0]
+    seeds = f" x {first['seeds']} seeds" if first["seeds"] > 1 else ""
+    table = Table(
+        title=(
+            f"{first['norm']} {first['eps']}, worst of {', '.join(first['attacks'].split())}; "
+            f"n = {first['tested']:,} clean, {first['attacked']:,} attacked{seeds}; 95 % intervals"
+        ),
+        caption="robust = none + budget + location + feature (points); only feature can speak for better features",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        padding=0,
+        pad_edge=False,
+    )
+    table.add_column("strategy", overflow="fold")
+    for name in ("clean %", "robust %", "budget", "location", "feature"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for training in dict.fromkeys(rows["training"]):
+        table.add_row(f"[dim]{escape(training)}:[/]")
+        for _, row in rows[rows["training"] == training].iterrows():
+            terms = decomposition
+            if len(terms):
+                same = (terms["strategy"] == row["strategy"]) & (terms["training"] == training)
+                terms = terms[same & (terms["threat"] == row["threat"])].set_index("term")
+            table.add_row(
+                escape(row["strategy"]),
+                _rate(row, "clean"),
+                _rate(row, "robust"),
+                *(_term(terms, name) for name in ("budget", "location", "feature")),
+                f"[{STYLES[row['verdict']]}]{row['verdict']}[/]",
+            )
+        table.add_section()
+    return table
+
+
+def _rate(row: "pandas.Series", name: str) -> str:
+    value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
+    if value != value:  # nan: not printed
+        return MISSING
+    return f"{percent(value)} \\[{percent(low)}, {percent(high)}]"
+
+
+def _term(terms: "pandas.DataFrame", name: str) -> str:
+    """The value and half the width of its interval."""
+    if name not in terms.index:
+        return MISSING
+    row = {key: float(terms.loc[name, key]) for key in ("value", "value_low", "value_high")}  # type: ignore[arg-type]
+    return f"{points(row['value'])}±{100 * (row['value_high'] - row['value_low']) / 2:.1f}"
+
+
+def _read(path: Path, empty_is_fine: bool = False) -> "pandas.DataFrame":
+    import pandas
+
+    try:
+        return pandas.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{path}: no such file: there is no report yet. Run `dvc repro`, or `dvc pull` to fetch it."
+        ) from None
+    except pandas.errors.EmptyDataError:
+        if empty_is_fine:
+            return pandas.DataFrame()
+        raise ArtifactError(f"{path}: empty. Delete it and run `dvc repro`.") from None
+    except ValueError as error:
+        raise ArtifactError(f"{path}: not a CSV table ({error}). Delete it and run `dvc repro`.") from None

@@ -1,0 +1,190 @@
+"""The page as a browser, a reader without sight and a mail program meet it."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pixelprune.reporting import palette
+from pixelprune.reporting.analysis import analyze
+from pixelprune.reporting.page import prose, render
+from pixelprune.reporting.write import LIMIT, write
+from reporting import synthetic
+from reporting.conftest import LINEAGE, Study, read
+
+VOID = {"meta", "img", "br", "link", "path", "rect", "circle"}
+
+
+class Page(HTMLParser):
+    """All elements with their attributes; refuses what is not properly nested."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: dict[str, str] = {}
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attributes}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attributes}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.words[self.open[-1]] = self.words.get(self.open[-1], "") + data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="session")
+def text(finished: Path) -> str:
+    return (finished / "report/index.html").read_text()
+
+
+@pytest.fixture(scope="session")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_it_loads_nothing(page: Page) -> None:
+    for tag, attributes in page.elements:
+        for key in ("src", "href", "data", "poster", "srcset", "action", "xlink:href"):
+            if key in attributes:
+                assert attributes[key].startswith(("data:image/png;base64,", "#")), (tag, attributes[key])
+    assert not page.all("link")
+    assert "url(" not in page.words["style"]
+    assert "@import" not in page.words["style"]
+
+
+def test_it_runs_nothing(page: Page) -> None:
+    assert not {"script", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.elements}
+    assert not [key for _, attributes in page.elements for key in attributes if key.startswith("on")]
+
+
+def test_policy_forbids_everything_but_its_own_style_and_pictures(page: Page) -> None:
+    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(page.words["style"].encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    assert not [attributes for _, attributes in page.elements if "style" in attributes]
+
+
+def test_every_picture_speaks(page: Page) -> None:
+    images, drawings = page.all("img"), page.all("svg")
+    assert len(images) >= 6
+    assert all(image["alt"] for image in images)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for drawing in drawings:
+        assert drawing["role"] == "img"
+        assert set(drawing["aria-labelledby"].split()) <= set(ids)
+    assert len(page.all("desc")) == len(drawings)
+
+
+def test_every_figure_has_its_numbers(page: Page, text: str) -> None:
+    assert len(page.all("figure")) == text.count("Data of this figure")
+
+
+def test_headings_go_down_one_step_at_a_time(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_tables_have_captions_and_scopes(page: Page) -> None:
+    assert len(page.all("table")) == len(page.all("caption"))
+    assert all(cell.get("scope") in {"col", "row", "rowgroup"} for cell in page.all("th"))
+
+
+def test_landmarks_language_and_anchors(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("main")) == len(page.all("nav")) == 1
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert {link["href"][1:] for link in page.all("a")} <= ids
+    assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
+
+
+def test_it_is_small_and_the_same_twice(finished: Path, tmp_path: Path) -> None:
+    write(read(finished), tmp_path / "report", tmp_path / "metrics", LINEAGE)
+    for folder in ("report", "metrics"):
+        for path in (finished / folder).iterdir():
+            assert (tmp_path / folder / path.name).read_bytes() == path.read_bytes(), path.name
+    assert (finished / "report/index.html").stat().st_size < LIMIT
+
+
+def test_hostile_names_stay_text(study: Study) -> None:
+    hostile = ("<img src=x onerror=alert(1)>", "\"'></title><script>alert(2)</script>", "{{ 7 * 7 }}", "`x` & y")
+    results = study(classes=hostile, count=32, attacked=24)
+    lineage = {"params": "</pre><script>alert(3)</script>", "inputs": {"<b>": "<i>"}}
+    page = Page(render(results, [analyze(results, results.threats["linf"])], lineage))
+    test_it_runs_nothing(page)
+    test_it_loads_nothing(page)
+    assert any("<img src=x onerror=alert(1)>" in image["alt"] for image in page.all("img"))
+    assert "49" not in page.words["figcaption"] if "figcaption" in page.words else True
+
+
+def test_prose_escapes_before_it_marks_up() -> None:
+    assert prose("`<b>` is -1.0 of 8/255, x-1") == "<code>&lt;b&gt;</code> is −1.0 of 8/255, x-1"
+
+
+def test_pixels_of_other_data_sets_are_not_shown(study: Study) -> None:
+    results = study(name="cifar10", count=32, attacked=24)
+    text = render(results, [analyze(results, results.threats["linf"])], {})
+    assert "data:image" not in text
+    assert "CIFAR-10" in text
+
+
+def test_an_invalid_result_has_no_number(study: Study) -> None:
+    results = study(failed={"E4": "F"}, count=32, attacked=24)
+    analysis = analyze(results, results.threats["linf"])
+    text = render(results, [analysis], {})
+    assert "No answer" in text
+    assert "not printed" in text
+    table = text[text.index('id="results"') : text.index('id="decomposition"')]
+    assert "−" not in table.replace("robust − ", "")
+    assert f"{100 * analysis.entries['foreground', 'adversarial'].robust.value:.1f}<small>" not in table
+
+
+@pytest.mark.parametrize("scheme", [palette.LIGHT, palette.DARK], ids=["light", "dark"])
+def test_contrast(scheme: dict[str, str]) -> None:
+    for name in palette.TEXT:
+        assert palette.contrast(scheme[name], scheme["ground"]) >= 4.5, name
+        assert palette.contrast(scheme[name], scheme["band"]) >= 4.5, name
+    for name in palette.LINES:
+        assert palette.contrast(scheme[name], scheme["ground"]) >= 3, name
+    mixed = [_mix(scheme["corrupted"], scheme["ground"], share / 20) for share in range(10)]
+    assert min(palette.contrast(scheme["ink"], color) for color in mixed) >= 4.5
+
+
+def test_contrast_of_black_on_white() -> None:
+    assert palette.contrast("#000000", "#FFFFFF") == pytest.approx(21)
+
+
+def _mix(first: str, second: str, share: float) -> str:
+    parts = [share * int(first[i : i + 2], 16) + (1 - share) * int(second[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(part):02X}" for part in parts)
+
+
+def test_keep_shares_are_drawn_from_three_on(study: Study) -> None:
+    shares = {f"random{share}": {"map": "random", "keep": share / 100, "fill": "black"} for share in (25, 50, 75)}
+    strategies = {"none": synthetic.STRATEGIES["none"], **shares}
+    results = study(strategies=strategies, count=32, attacked=24)
+    text = render(results, [analyze(results, results.threats["linf"])], {})
+    assert 'id="keep"' in text
+    assert "random is most robust at" in text

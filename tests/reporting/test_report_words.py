@@ -1,0 +1,142 @@
+"""The sentences follow the evidence, and never run ahead of it."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from pixelprune.evaluation.intervals import Estimate
+from pixelprune.reporting import words
+from pixelprune.reporting.analysis import Analysis, Comparison, analyze
+from pixelprune.reporting.collect import Results
+from pixelprune.reporting.headline import Answer, answer
+from pixelprune.reporting.judged import Judged
+from reporting.conftest import Study
+
+
+@pytest.fixture
+def known(study: Study) -> tuple[Results, Analysis]:
+    results = study(count=48, attacked=40)
+    return results, analyze(results, results.threats["linf"])
+
+
+def told(results: Results, analysis: Analysis, **changes: object) -> str:
+    """All sentences, with the foreground's entry changed."""
+    head = analysis.entries["foreground", "adversarial"]
+    entries = dict(analysis.entries) | {("foreground", "adversarial"): replace(head, **changes)}  # type: ignore[arg-type]
+    return _all(answer(results, replace(analysis, entries=entries)))
+
+
+def _all(given: Answer) -> str:
+    return " ".join([*given.lead, *given.details])
+
+
+def test_a_difference_is_claimed_only_with_test_and_interval(known: tuple[Results, Analysis]) -> None:
+    gain = Estimate(0.1, 0.02, 0.18, 40)
+    claimed = told(*known, against_none=Comparison("none", gain, 0.001, 0.004))
+    assert "The difference is +10.0 pt [+2.0, +18.0], Holm-adjusted p = 0.004" in claimed
+    for weak in (Comparison("none", gain, 0.03, 0.12), Comparison("none", Estimate(0.1, -0.01, 0.2, 40), 0.001, 0.004)):
+        assert "+10.0 pt" in (text := told(*known, against_none=weak))
+        assert "is not shown to be other than zero" in text
+
+
+def test_the_control_decides_whether_the_place_matters(known: tuple[Results, Analysis]) -> None:
+    nothing = Comparison("shifted", Estimate(0.01, -0.05, 0.07, 40), 0.8, 1.0)
+    assert "so it is not shown that it matters which pixels are kept" in told(*known, against_control=nothing)
+    worse = Comparison("shifted", Estimate(-0.2, -0.3, -0.1, 40), 1e-6, 1e-5)
+    assert "so the control is the more robust one" in told(*known, against_control=worse)
+    better = Comparison("shifted", Estimate(0.2, 0.1, 0.3, 40), 1e-6, 1e-5)
+    assert "so it matters which pixels are kept, not only how many" in told(*known, against_control=better)
+    assert "There is no control strategy" in told(*known, against_control=None)
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((0.1, 0.05, 0.15), "is harder to fool"),
+        ((0.01, -0.05, 0.07), "not shown"),
+        ((-0.1, -0.2, -0.05), "easier to fool"),
+    ],
+)
+def test_hardening(known: tuple[Results, Analysis], interval: tuple[float, float, float], said: str) -> None:
+    decomposition = known[1].entries["foreground", "adversarial"].decomposition
+    assert decomposition is not None
+    terms = decomposition.terms | {"hardening": Estimate(*interval, 40)}
+    given = told(*known, decomposition=replace(decomposition, terms=terms))
+    sentence = next(
+        part for part in given.split(". ") if ("hardening" in part and "learned" in part) or "beyond the clean" in part
+    )
+    assert said in sentence
+
+
+def test_an_outline_that_tells_the_class_takes_back_the_claim(known: tuple[Results, Analysis]) -> None:
+    results, analysis = known
+    decomposition = analysis.entries["foreground", "adversarial"].decomposition
+    assert decomposition is not None
+    terms = decomposition.terms | {"hardening": Estimate(0.1, 0.05, 0.15, 40)}
+    changed = {"decomposition": replace(decomposition, terms=terms), "leak": Estimate(0.0, 0.0, 0.07, 40)}
+    assert "class information in the outline can make part or all of it" in told(results, analysis, **changed)
+    mute = replace(results.strategies["foreground"], silhouette={"right": 6, "images": 48, "guess": 6})
+    silent = replace(results, strategies=dict(results.strategies) | {"foreground": mute})
+    assert "the outline is not shown to give the class away" in told(silent, analysis, **changed)
+    unknown = replace(results, strategies=dict(results.strategies) | {"foreground": replace(mute, silhouette=None)})
+    assert "class information in the outline can make part or all of it" in told(unknown, analysis, **changed)
+
+
+def test_verdicts(known: tuple[Results, Analysis]) -> None:
+    bound = told(*known, judged=Judged("upper bound", ("the mask is dynamic and no attack tried to move it",), 8, 8))
+    assert "at most" in bound
+    assert "True robustness may be lower" in bound
+    fine = told(*known, judged=Judged("reportable", (), 8, 8))
+    assert "at most" not in fine
+    assert "every check that applies has passed" in fine
+    for word in ("invalid", "constant"):
+        given = told(*known, judged=Judged(word, ("E4 a larger eps never saves an image: fail",), 7, 8))
+        assert given.startswith("No answer")
+        assert "E4" in given
+        assert "%" not in given
+
+
+def test_one_seed_speaks_of_two_networks_and_several_of_seeds(study: Study) -> None:
+    one = study(count=48, attacked=40)
+    assert "These two networks" in _all(answer(one, analyze(one, one.threats["linf"])))
+    three = study(seeds=(0, 1, 2), count=48, attacked=40)
+    given = _all(answer(three, analyze(three, three.threats["linf"])))
+    assert "These two networks" not in given
+    assert "n = 40 × 3 seeds" in given
+
+
+def test_no_number_without_interval_threat_and_n(known: tuple[Results, Analysis]) -> None:
+    given = answer(*known)
+    lead = given.lead[0]
+    assert "L∞ 8/255, worst of noise, fgsm and pgd" in lead
+    assert "n = 40" in lead
+    for share in re.finditer(r"(\d+\.\d) %(?! \[)", lead):
+        pytest.fail(f"{share.group()} stands without an interval in: {lead}")
+
+
+def test_terms_of_the_lead_add_up(known: tuple[Results, Analysis]) -> None:
+    head = known[1].head
+    assert head is not None
+    assert head.decomposition is not None
+    terms = {name: term.value for name, term in head.decomposition.terms.items()}
+    assert terms["total"] == pytest.approx(head.robust.value - known[1].full.robust.value)
+    assert terms["total"] == pytest.approx(sum(terms[key] for key in ("budget", "location", "clean", "hardening")))
+
+
+def test_groups_are_named(known: tuple[Results, Analysis]) -> None:
+    results, analysis = known
+    tracks = replace(results, data=dict(results.data) | {"groups": "track"})
+    assert "Images of one track are resampled together" in _all(answer(tracks, analysis))
+    assert "resampled together" not in _all(answer(results, analysis))
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"), [(8 / 255, "8/255"), (0.5 / 255, "0.5/255"), (0.5, "0.5"), (1.0, "1"), (128 / 255, "128/255")]
+)
+def test_radius(eps: float, text: str) -> None:
+    assert words.radius(eps) == text
+
+
+def test_lists() -> None:
+    assert [words.listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
