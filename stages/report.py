@@ -1,0 +1,29 @@
+"""report: from per-image rows to an answer.
+
+python stages/report.py
+  reads   data/raw/, data/segments/, data/pruned/, models/, results/ of the runs that params.yaml names
+  writes  report/index.html, report/*.csv
+          metrics/summary.json, metrics/curves.csv    small, kept in git
+  removes folders of runs that params.yaml no longer names: left alone, they would make the folders' hashes differ
+"""
+
+from pathlib import Path
+
+from pixelprune import cli, params
+from pixelprune.reporting import collect, lineage, orphans, write
+
+
+def main() -> None:
+    values = params.read()
+    with cli.timed("report"):
+        orphans.remove(Path("."), values["strategies"], values["trainings"], values["seeds"], values["segmenters"])
+        results = collect.read(
+            Path("."),
+            **{key: values[key] for key in ("strategies", "trainings", "seeds", "threats", "ladder")},
+        )
+        write.write(results, Path("report"), Path("metrics"), lineage.collected(values, Path("dvc.lock")))
+    print(f"report: {len(results.runs)} runs, report/index.html")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)
