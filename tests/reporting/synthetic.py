@@ -149,7 +149,7 @@ def _prune(root: Path, strategy: str, options: dict[str, Any], masks: np.ndarray
     )
     if own and options["map"] == "foreground":
         artifacts.save_json(
-            root / "data/segments/grabcut/card.json", {"name": "grabcut", "iou": {"mean": 0.71, "n": n}}
+            root / "data/segments/grabcut/card.json", {"name": "grabcut", "iou": {"train": 0.7, "test": 0.71}}
         )
 
 

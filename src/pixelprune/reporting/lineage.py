@@ -16,7 +16,7 @@ def collected(values: Mapping[str, Any], lock: Path) -> dict[str, Any]:
     """{"params", "params_hash", "inputs", "versions"}.
 
     values: the content of params.yaml. Maps that no strategy uses are left out: they have no part in the numbers.
-    lock: dvc.lock, which holds the hashes of what the stages before this one wrote; where it is missing, none are shown.
+    lock: dvc.lock, which holds the hashes of what the stages before this one wrote; where it is missing, none is shown.
     """
     used = {strategy["map"] for strategy in values["strategies"].values()}
     shown = {**values, "maps": {key: entry for key, entry in values["maps"].items() if key in used}}

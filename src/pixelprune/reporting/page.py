@@ -216,7 +216,7 @@ def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _segmenter(card: Mapping[str, Any]) -> str:
     """What is known of a segmenter in one line; its overlap with the annotation where there is one."""
     overlap = card.get("iou")
-    if isinstance(overlap, Mapping):
+    if isinstance(overlap, Mapping) and overlap:
         parts = [
             f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in overlap.items()
         ]

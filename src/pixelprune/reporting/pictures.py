@@ -14,7 +14,7 @@ from pixelprune.evaluation.worst_case import standing
 from pixelprune.reporting.analysis import Analysis, own_access
 from pixelprune.reporting.collect import FULL, Results, Run
 
-COLUMNS = ("image", "map", "mask", "as the network sees it", "attacked", "change × 8")
+COLUMNS = ("image", "map", "mask", "as seen", "attacked", "change × 8")
 ROWS = 6
 GAIN = 8
 FREE = ("signs", "folder")

@@ -77,7 +77,20 @@ def decomposition(analyses: Sequence[Analysis]) -> "pandas.DataFrame":
                         "verdict": entry.judged.word,
                     }
                 )
-    return _frame(rows)
+    names = (
+        "strategy",
+        "training",
+        "threat",
+        "eps",
+        "term",
+        "value",
+        "value_low",
+        "value_high",
+        "n",
+        "seeds",
+        "verdict",
+    )
+    return _frame(rows, names)
 
 
 def corruptions(results: Results) -> "pandas.DataFrame":
@@ -98,7 +111,18 @@ def corruptions(results: Results) -> "pandas.DataFrame":
                         "severity": int(severity),
                     }
                     rows.append(row | _columns("accuracy", found) | {"n": found.n, "seeds": found.seeds})
-    return _frame(rows)
+    names = (
+        "strategy",
+        "training",
+        "corruption",
+        "severity",
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "n",
+        "seeds",
+    )
+    return _frame(rows, names)
 
 
 def checks(results: Results) -> "pandas.DataFrame":
@@ -126,10 +150,11 @@ def curves(results: Results) -> "pandas.DataFrame":
     return pandas.concat(tables, ignore_index=True)
 
 
-def _frame(rows: Sequence[dict[str, Any]]) -> "pandas.DataFrame":
+def _frame(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> "pandas.DataFrame":
+    """names: the columns of a table that may have no rows."""
     import pandas
 
-    return pandas.DataFrame(list(rows))
+    return pandas.DataFrame(list(rows), columns=None if rows or names is None else list(names))
 
 
 def _columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 STYLES = {"reportable": "green", "upper bound": "yellow", "constant": "red", "invalid": "red"}
 MISSING = "–"
+SUM = "robust = none + budget + location + feature (points); only feature can speak for better features"
 
 
 def show(folder: Path, console: "Console") -> None:
@@ -20,7 +21,13 @@ def show(folder: Path, console: "Console") -> None:
     accuracy, decomposition = _read(folder / "accuracy.csv"), _read(folder / "decomposition.csv", empty_is_fine=True)
     for threat in dict.fromkeys(accuracy["threat"]):
         rows = accuracy[(accuracy["threat"] == threat) & accuracy["headline"]]
+        first = rows.iloc[0]
+        seeds = f" x {first['seeds']} seeds" if first["seeds"] > 1 else ""
+        counts = f"n = {first['tested']:,} clean, {first['attacked']:,} attacked{seeds}; 95 % intervals"
+        attacks = ", ".join(first["attacks"].split())
+        console.print(f"{first['norm']} {first['eps']}, worst of {attacks}; {counts}", highlight=False)
         console.print(_table(rows, decomposition))
+        console.print(f"{SUM}\n", highlight=False)
     console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
 
 
@@ -29,18 +36,9 @@ def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    first = rows.iloc[0]
-    seeds = f" x {first['seeds']} seeds" if first["seeds"] > 1 else ""
     table = Table(
-        title=(
-            f"{first['norm']} {first['eps']}, worst of {', '.join(first['attacks'].split())}; "
-            f"n = {first['tested']:,} clean, {first['attacked']:,} attacked{seeds}; 95 % intervals"
-        ),
-        caption="robust = none + budget + location + feature (points); only feature can speak for better features",
         box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        padding=0,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     table.add_column("strategy", overflow="fold")

@@ -14,6 +14,8 @@ NORMS = {"linf": "L∞", "l2": "L2"}
 def radius(eps: float) -> str:
     """As the literature writes it: 0.0314 -> "8/255"; 0.5 -> "0.5"."""
     steps = eps * 255
+    if not eps:
+        return "0"
     if eps < 1 and abs(steps - round(steps, 0 if eps > 0.1 else 1)) < 1e-6:
         return f"{round(steps, 1):g}/255"
     return f"{eps:g}"
