@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelprune import artifacts, cli, params
+from pixelprune import artifacts, cli, closure, params, selecting
 from pixelprune.datasets import split
 from pixelprune.errors import DataError
 from pixelprune.segmenters.catalog import Segmenter

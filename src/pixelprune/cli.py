@@ -15,6 +15,10 @@ from pixelprune.errors import PixelpruneError
 
 T = TypeVar("T")
 
+# Threads that wait for their turn may spin for a moment only: with the default of torch's OpenMP (GNU), threads of two
+# processes starve each other, and a stage takes ten times as long. Read when torch is loaded, so set here.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 TIMINGS = Path(".pixelprune/timings.json")
 
 
