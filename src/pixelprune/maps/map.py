@@ -58,7 +58,7 @@ class MapOptions(Options):
     """
 
     name: str
-    reads: str = Field("data/raw", pattern="^data/raw$", description="What the map is computed from.")
+    reads: str = Field(pattern="^data/raw$", description="The artifact that the map is computed from.")
     needs: ClassVar[Literal["nothing", "foreground", "model"]] = "nothing"
     behaviour: ClassVar[Literal["static", "dynamic"]]
     has_region: ClassVar[bool] = False
