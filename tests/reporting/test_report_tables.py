@@ -99,3 +99,15 @@ def test_command(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArtifactError, match="there is no report yet"):
         command.main([])
+
+
+def test_no_difference_to_an_invalid_result(study: Study) -> None:
+    results = study(count=32, attacked=24)
+    full = results.runs["none", "adversarial", 0]
+    failed = [dict(check) | ({"verdict": "fail"} if check["id"] == "E2" else {}) for check in full.checks]
+    broken = replace(results, runs=dict(results.runs) | {("none", "adversarial", 0): replace(full, checks=failed)})
+    analysis = analyze(broken, broken.threats["linf"])
+    assert analysis.full.judged.word == "invalid"
+    assert analysis.entries["foreground", "adversarial"].against_none is None
+    assert analysis.entries["foreground", "adversarial"].against_control is not None
+    assert "budget" not in summary([analysis])["foreground"]["adversarial"]

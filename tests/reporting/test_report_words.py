@@ -47,7 +47,9 @@ def test_the_control_decides_whether_the_place_matters(known: tuple[Results, Ana
     assert "so the control is the more robust one" in told(*known, against_control=worse)
     better = Comparison("shifted", Estimate(0.2, 0.1, 0.3, 40), 1e-6, 1e-5)
     assert "so it matters which pixels are kept, not only how many" in told(*known, against_control=better)
-    assert "There is no control strategy" in told(*known, against_control=None)
+    assert "has no valid result to compare with" in told(*known, against_control=None)
+    alone = replace(known[1], control=None)
+    assert "There is no control strategy" in told(known[0], alone, against_control=None)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,8 @@ def test_verdicts(known: tuple[Results, Analysis]) -> None:
         assert given.startswith("No answer")
         assert "E4" in given
         assert "%" not in given
+    many = tuple(f"E{k} something: not run" for k in range(1, 8))
+    assert "and 3 more" in told(*known, judged=Judged("upper bound", many, 1, 8))
 
 
 def test_one_seed_speaks_of_two_networks_and_several_of_seeds(study: Study) -> None:

@@ -1,7 +1,7 @@
 """Every number of the report, computed from the per-image rows, each with its interval and n."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,7 @@ def analyze(results: Results, threat: ThreatEntry) -> Analysis:
         for training in results.trainings
         for strategy in results.strategies
     }
+    entries = {key: _without_invalid(entry, entries) for key, entry in entries.items()}
     training = max(results.trainings, key=lambda name: entries[FULL, name].robust.value)
     first = next(iter(results))
     return Analysis(
@@ -110,6 +111,16 @@ def analyze(results: Results, threat: ThreatEntry) -> Analysis:
         attacked=first.rows["image"].nunique(),
         tested=len(first.clean),
     )
+
+
+def _without_invalid(entry: Entry, entries: Mapping[tuple[str, str], Entry]) -> Entry:
+    """A difference would print the number of the other side too: it is left out where either side is invalid."""
+
+    def kept(compared: Comparison | None) -> Comparison | None:
+        both = compared is not None and entries[compared.other, entry.training].judged.printable
+        return compared if both and entry.judged.printable else None
+
+    return replace(entry, against_none=kept(entry.against_none), against_control=kept(entry.against_control))
 
 
 def share(right: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:

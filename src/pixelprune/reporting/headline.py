@@ -27,9 +27,8 @@ def answer(results: Results, analysis: Analysis) -> Answer:
         return Answer(question, (f"{only} ({_threat(results, analysis)}).",), (), failed=False)
     for entry in (head, analysis.full):
         if entry.judged.word in ("invalid", "constant"):
-            why = words.listed(entry.judged.reasons)
-            lead = f"No answer: the result of `{entry.name}` is {entry.judged.word}, because {why}."
-            return Answer(question, (lead, "Its robust accuracy is not printed."), (), failed=True)
+            lead = f"No answer: the result of `{entry.name}` is {entry.judged.word}. {_reasons(entry, 2)}."
+            return Answer(question, (lead, "See Checks for all that was found."), (), failed=True)
     return Answer(
         question,
         (_compared(results, analysis, head), _decomposed(head)),
@@ -90,12 +89,22 @@ def _short(estimate: Estimate) -> str:
 def _verdict(head: Entry) -> str:
     if head.judged.word == "reportable":
         return "Verdict: reportable; every check that applies has passed."
-    return f"Verdict: {head.judged.word}; {words.listed(head.judged.reasons)}. True robustness may be lower."
+    return f"Verdict: {head.judged.word}. {_reasons(head, 4)}. True robustness may be lower."
+
+
+def _reasons(entry: Entry, most: int) -> str:
+    """The first reasons, which are the gravest."""
+    reasons = entry.judged.reasons
+    more = f"; and {len(reasons) - most} more" if len(reasons) > most else ""
+    text = "; ".join(reasons[:most]) + more
+    return text[:1].upper() + text[1:]
 
 
 def _control(analysis: Analysis, head: Entry) -> str:
     compared = head.against_control
     if compared is None:
+        if analysis.control is not None and head.strategy != analysis.control:
+            return f"The control `{analysis.control}` has no valid result to compare with."
         return "There is no control strategy (`shifted`, `blobs` or `random`) in this study to compare with."
     other = f"Against the control `{compared.other}`, trained and attacked in the same way,"
     if not compared.shown:

@@ -17,6 +17,7 @@ from pixelprune.reporting.checks import matrix
 from pixelprune.reporting.collect import FULL, Pruned, Results
 from pixelprune.reporting.explained import GLOSSARY, LIMITS, STAGES
 from pixelprune.reporting.headline import answer
+from pixelprune.reporting.judged import ORDER
 
 SIGNS = {
     "reportable": ("✓", "pass"),
@@ -52,6 +53,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         sections=[section for section in sections if section[0] not in absent],
         passed=sum(entry.judged.passed for entry in first.entries.values()),
         counted=sum(entry.judged.counted for entry in first.entries.values()),
+        worst=max((entry.judged.word for entry in first.entries.values()), key=ORDER.index),
         verdict=first.head.judged.word if first.head else None,
         focus=first.focus,
         threat_line=f"{words.ball(first.threat)}, worst of {words.attack_list(results)}",
