@@ -155,6 +155,7 @@ def test_an_invalid_result_has_no_number(study: Study) -> None:
     analysis = analyze(results, results.threats["linf"])
     text = render(results, [analysis], {})
     assert "No answer" in text
+    test_landmarks_language_and_anchors(Page(text))
     assert "not printed" in text
     table = text[text.index('id="results"') : text.index('id="decomposition"')]
     assert "−" not in table.replace("robust − ", "")

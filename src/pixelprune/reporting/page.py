@@ -36,6 +36,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
     shown = answer(results, first)
     headline = charts[0] if not shown.failed else None
     eps_blocks = [_eps(results, one, training) for one in analyses for training in first_training]
+    eps_blocks = [block for block in eps_blocks if block[1] or block[2]]
     heat = _heat(results, first)
     keep = figure_others.keep_shares(results, first)
     checks = matrix(results, first)
@@ -53,7 +54,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         sections=[section for section in sections if section[0] not in absent],
         passed=sum(entry.judged.passed for entry in first.entries.values()),
         counted=sum(entry.judged.counted for entry in first.entries.values()),
-        worst=max((entry.judged.word for entry in first.entries.values()), key=ORDER.index),
+        mark=_mark(list(first.entries.values())),
         verdict=first.head.judged.word if first.head else None,
         focus=first.focus,
         threat_line=f"{words.ball(first.threat)}, worst of {words.attack_list(results)}",
@@ -65,7 +66,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         strategies=results.strategies,
         seeds=len(results.seeds),
         guess=max(pruned.guess for pruned in results.strategies.values()),
-        eps_blocks=[block for block in eps_blocks if block[1] or block[2]],
+        eps_blocks=eps_blocks,
         keep=keep,
         sheets=pictures.sheets(results, first),
         sheet_columns=pictures.COLUMNS,
@@ -119,6 +120,13 @@ def _environment() -> Environment:
 
 def _file(name: str) -> str:
     return (files("pixelprune.reporting") / name).read_text(encoding="utf-8")
+
+
+def _mark(entries: Sequence[Entry]) -> tuple[str, str]:
+    """The sign of all checks together, and its class."""
+    if all(entry.judged.passed == entry.judged.counted for entry in entries):
+        return SIGNS["reportable"]
+    return SIGNS[max((entry.judged.word for entry in entries), key=ORDER.index)]
 
 
 def _block(results: Results, analysis: Analysis) -> dict[str, Any]:
