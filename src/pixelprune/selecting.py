@@ -139,7 +139,7 @@ def _network(card: dict[str, object], tensors: dict[str, Tensor]) -> torch.nn.Mo
     options = params.validated(card["options"], Network, "network.", Path(JSON))
     network = build_network(options, int(str(card["classes"])))
     network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
-    return network.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _segmenting(segmenter: SegmenterOptions) -> Callable[[Tensor, NDArray[np.int64]], Tensor]:

@@ -111,9 +111,7 @@ def test_n_fgsm_makes_the_step_of_its_paper():
 
     pictures = torch.full((5, 3, 4, 4), 0.5)
     mask = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(1)) < 0.5
-    found = training.perturb(
-        model, pictures, torch.ones(5, dtype=torch.long), mask, torch.Generator().manual_seed(2)
-    )
+    found = training.perturb(model, pictures, torch.ones(5, dtype=torch.long), mask, torch.Generator().manual_seed(2))
     noise = (2 * torch.rand(pictures.shape, generator=torch.Generator().manual_seed(2)) - 1) * 0.2
     expected = pictures + (noise - 0.1 * weight.sign()) * mask
     torch.testing.assert_close(found, expected.clamp(0, 1))

@@ -131,7 +131,13 @@ def _prune(root: Path, strategy: str, options: dict[str, Any], masks: np.ndarray
     folder = root / "data/pruned" / strategy
     artifacts.save_array(folder / "test.npy", np.packbits(keep.reshape(len(keep), -1), axis=1))
     dynamic = strategy in {"foreground", "background", "smoothgrad"}
-    card = {"map": options["map"], "keep": options["keep"], "fill": {"name": options["fill"]}, "oracle": False}
+    card = {
+        "map": options["map"],
+        "map_name": options["map"],
+        "keep": options["keep"],
+        "fill": {"name": options["fill"]},
+        "oracle": False,
+    }
     share = float(keep.mean())
     card |= {"behaviour": "dynamic" if dynamic else "static", "shares": {"train": share, "test": share}}
     card |= {"height": 32, "width": 32}
@@ -139,14 +145,9 @@ def _prune(root: Path, strategy: str, options: dict[str, Any], masks: np.ndarray
     n = len(masks)
     right = n // 8 if not strategy.startswith("foreground") else n // 3
     artifacts.save_json(folder / "silhouette.json", {"right": right, "images": n, "guess": n // 8, "constant": False})
-    maps = root / "data/maps" / options["map"]
     noise = sampling.numpy_generator("map", strategy).random(masks.shape)
-    artifacts.save_array(maps / "test.npy", np.clip(keep * 0.6 + noise * 0.4, 0, 1).astype(np.float16))
+    artifacts.save_array(folder / "picture.npy", (255 * np.clip(keep * 0.6 + noise * 0.4, 0, 1)).astype(np.uint8))
     own = options["map"] in {"foreground", "background", "shifted"}
-    artifacts.save_json(
-        maps / "card.json",
-        {"name": options["map"], "behaviour": card["behaviour"], "oracle": False, "has_region": own, "options": {}},
-    )
     if own and options["map"] == "foreground":
         artifacts.save_json(
             root / "data/segments/grabcut/card.json", {"name": "grabcut", "iou": {"train": 0.7, "test": 0.71}}

@@ -7,6 +7,7 @@ or when another part of the ladder changed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, closure, sampling, state
+from pixelprune import artifacts, closure, runtime, sampling, state
 from pixelprune.attacks.balls import Ball
+from pixelprune.attacks.estimators import PLAIN, Bfloat16, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
@@ -38,7 +40,15 @@ class Attack(Protocol):
     def model_dump(self, *, mode: str) -> dict[str, Any]: ...
 
     def __call__(
-        self, model: Model, images: Tensor, labels: Tensor, *, ball: Ball, mask: Tensor, generator: torch.Generator
+        self,
+        model: Model,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        ball: Ball,
+        mask: Tensor,
+        generator: torch.Generator,
+        estimator: Estimator,
     ) -> Tensor: ...
 
 
@@ -122,6 +132,7 @@ def _attack(
 ) -> Budget:
     """Attacks the images that stand and notes what it found. Returns what each image cost."""
     device = batch.images.device
+    estimator = Bfloat16() if runtime.computes_bfloat16(device) else PLAIN
     spent = Budget(len(batch))
     for number, chunk in enumerate(torch.arange(len(batch), device=device).split(CHUNK)):
         index = chunk[found.margin[chunk] <= 0]
@@ -132,7 +143,7 @@ def _attack(
         counted = Counted(model, spent, rows=index.cpu())
         points = attack(
             counted, images, labels, ball=ball, mask=access.mask[index],
-            generator=sampling.torch_generator(*words, number, device=device),
+            generator=sampling.torch_generator(*words, number, device=device), estimator=estimator,
         )  # fmt: skip
         with torch.no_grad():
             logits = model(points)
@@ -150,10 +161,14 @@ def _attack(
 
 def _part_name(access: Access, threat: Threat, attack: Attack, eps: tuple[float, ...], seed: int) -> str:
     """What a part depends on beside the folder's weights, data and masks: its eps and all smaller ones included."""
-    code = closure.closure(ATTACKS / f"{attack.name}.py") | closure.closure(Path(__file__))
     options = attack.model_dump(mode="json")
-    digest = closure.digest(code)
-    return state.fingerprint(access=access.name, norm=threat.norm, eps=eps, attack=options, seed=seed, code=digest)
+    code = _code(attack.name)
+    return state.fingerprint(access=access.name, norm=threat.norm, eps=eps, attack=options, seed=seed, code=code)
+
+
+@cache
+def _code(attack: str) -> str:
+    return closure.digest(closure.closure(ATTACKS / f"{attack}.py") | closure.closure(Path(__file__)))
 
 
 def _save(path: Path, found: Found, spent: Budget, batch: Batch) -> None:

@@ -225,7 +225,7 @@ def _comparisons(results: Results, threat: ThreatEntry, control: str | None) -> 
 
 def _named(results: Results, kind: str, oracle: bool | None = None) -> str | None:
     for name, pruned in results.strategies.items():
-        if pruned.map_card.get("name") == kind and oracle in (None, pruned.oracle):
+        if pruned.kind == kind and oracle in (None, pruned.oracle):
             return name
     return None
 

@@ -42,12 +42,16 @@ class Pruned:
     name: str
     options: Mapping[str, Any]
     card: Mapping[str, Any]
-    map_card: Mapping[str, Any]
     silhouette: Mapping[str, Any] | None
 
     @property
     def control(self) -> bool:
-        return self.map_card.get("name", self.card["map"]) in CONTROLS
+        return self.kind in CONTROLS
+
+    @property
+    def kind(self) -> str:
+        """The name of the map, whatever key params.yaml gives it."""
+        return str(self.card["map_name"])
 
     @property
     def oracle(self) -> bool:
@@ -176,7 +180,6 @@ def _pruned(root: Path, name: str, options: Mapping[str, Any]) -> Pruned:
         name=name,
         options=options,
         card=artifacts.load_json(folder / "card.json"),
-        map_card=artifacts.load_json(root / "data/maps" / options["map"] / "card.json"),
         silhouette=artifacts.load_json(silhouette) if silhouette.exists() else None,
     )
 

@@ -88,7 +88,7 @@ class _Shown:
         )
         behind = strategy.fill(torch.from_numpy(np.array(stored)), masks).numpy().transpose(0, 2, 3, 1)
         self.attacked_seen = behind
-        ranks = pruned.load_map(results.root / "data/maps" / strategy_map(results, run) / "test.npy")
+        ranks = artifacts.load_array(results.root / "data/pruned" / run.strategy / "picture.npy", "uint8", "N H W")
         self.maps = np.asarray(ranks[rows], np.float32)
         table = run.rows
         table = table[(table["access"] == access) & (table["threat"] == threat.name)]
@@ -144,19 +144,6 @@ class _Shown:
                 f"attacked {broken} ({worst['adv_margin']:+.1f}), {held}"
             ),
         )
-
-
-def strategy_map(results: Results, run: Run) -> str:
-    return str(results.strategies[run.strategy].card["map"])
-
-
-def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    order = np.argsort(ids, kind="stable")
-    return order[np.searchsorted(ids, wanted, sorter=order)]
-
-
-def _bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
 def _heat(ranks: NDArray[np.float32]) -> NDArray[np.uint8]:

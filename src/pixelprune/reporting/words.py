@@ -65,7 +65,7 @@ def kept_pixels(pruned: Pruned) -> str:
 
 def sees(pruned: Pruned) -> str:
     """What a strategy's network is shown, as the end of "the network that sees ..."."""
-    kind = pruned.map_card.get("name", pruned.card["map"])
+    kind = pruned.kind
     own = pruned.options.get("keep") == "own"
     region = {
         "foreground": "only the foreground",
