@@ -37,8 +37,10 @@ def main(key: str) -> None:
             if data.masks is not None:
                 overlap[name] = round(float(iou(probability, data.masks).mean()), 4)
             artifacts.save_array(folder / f"{name}.npy", probability)
+        # The digest reaches every stage that segments other images: a change of code must not leave them stale.
+        source = closure.digest(closure.closure(selecting.PACKAGE / "segmenters" / f"{segmenter.name}.py"))
         card = {"segmenter": segmenter.model_dump(mode="json"), "oracle": segmenter.oracle, "iou": overlap}
-        artifacts.save_json(folder / "card.json", card)
+        artifacts.save_json(folder / "card.json", card | {"source": source})
     print(f"segment {key}: {segmenter.name}, mean IoU with the annotation {overlap or 'not known'}")
 
 

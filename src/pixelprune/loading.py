@@ -14,9 +14,9 @@ from pixelprune.pruning import PrunedModel
 def load_model(run: str, study: str | Path = ".", device: str | torch.device | None = None) -> nn.Module:
     """The whole pipeline of a finished run in eval mode: images float32 (N, 3, H, W) in [0, 1] -> logits (N, K).
 
-    run: "STRATEGY/TRAINING/SEED". study: the folder with its params.yaml. It prunes each image with a mask computed from
-    that image and normalizes inside. Raises ArtifactError for a run that is not there, with the nearest name, and for an
-    oracle strategy, whose masks come from annotation and cannot be computed from an image.
+    run: "STRATEGY/TRAINING/SEED". study: the folder with its params.yaml. It prunes each image with a mask computed
+    from that image and normalizes inside. Raises ArtifactError for a run that is not there, with the nearest name, and
+    for an oracle strategy, whose masks come from annotation and cannot be computed from an image.
     """
     folder = Path(study)
     if not (folder / "models" / run / "card.json").is_file():

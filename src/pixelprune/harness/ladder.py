@@ -1,8 +1,8 @@
 """Climbs the ladder: every attack at every eps of a threat, image by image, into one table of rows.
 
-An image that an attack broke at a smaller eps stays broken at a larger one, with the point found then: balls are nested.
-Only images that still stand are attacked again. Finished parts are kept in the state folder and read back after a kill,
-or when another part of the ladder changed.
+An image that an attack broke at a smaller eps stays broken at a larger one, with the point found then: balls are
+nested. Only images that still stand are attacked again. Finished parts are kept in the state folder and read back after
+a kill, or when another part of the ladder changed.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,6 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.split import Split
 from pixelprune.evaluation.row_checks import Check, row_checks
 from pixelprune.evaluation.rows import UNBOUNDED
-from pixelprune.fills.fill import FillOptions
 from pixelprune.harness import accesses, checks, corrupted
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Attack, Batch, climb

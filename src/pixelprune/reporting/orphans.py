@@ -1,7 +1,7 @@
 """Folders of runs that the study no longer names.
 
-A later stage depends on the folder of all runs; an orphan in it would give that folder another hash than in a clone that
-never had the run, and the stage would run there without need.
+A later stage depends on the folder of all runs; an orphan in it would give that folder another hash than in a clone
+that never had the run, and the stage would run there without need.
 """
 
 import shutil

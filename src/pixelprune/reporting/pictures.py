@@ -146,6 +146,15 @@ class _Shown:
         )
 
 
+def _positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    order = np.argsort(ids, kind="stable")
+    return order[np.searchsorted(ids, wanted, sorter=order)]
+
+
+def _bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
 def _heat(ranks: NDArray[np.float32]) -> NDArray[np.uint8]:
     """One hue, light to dark; each image's own range."""
     low, high = float(ranks.min()), float(ranks.max())

@@ -9,7 +9,7 @@ def positions(
 ) -> tuple[Tensor, Tensor]:
     """Where each pixel of the augmented images comes from: rows int64 (N, H), columns int64 (N, W).
 
-    Every image moves by up to `shift` pixels each way; beyond its edge it is reflected. `flip` mirrors every second one.
+    Every image moves by up to `shift` pixels each way and is reflected beyond its edge. `flip` mirrors every second.
     """
     rows = torch.arange(height) + _uniform(count, shift, generator)
     columns = torch.arange(width) + _uniform(count, shift, generator)
