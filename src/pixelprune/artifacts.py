@@ -37,7 +37,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         raise ArtifactError(f"{path.parent}: cannot be written ({error.strerror}).") from None
     try:
         with handle:
-            yield handle  # type: ignore[misc]
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.chmod(handle.name, 0o644)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, closure, params
+from pixelprune import artifacts, closure, params, runtime
 from pixelprune.datasets.split import Split
 from pixelprune.errors import ArtifactError
 from pixelprune.maps.catalog import Map
@@ -131,15 +131,14 @@ def load_network(folder: Path, weights: str = "model.safetensors") -> torch.nn.M
     card = artifacts.load_json(folder / "card.json")
     options = params.validated(card["network"], Network, "network.", folder / "card.json")
     network = build_network(options, len(card["classes"]))
-    # Channels last: convolutions on a processor read an image pixel by pixel, and run faster so.
-    return store.load_into(folder / weights, network).requires_grad_(False).to(memory_format=torch.channels_last)
+    return runtime.channels_last(store.load_into(folder / weights, network).requires_grad_(False))
 
 
 def _network(card: dict[str, object], tensors: dict[str, Tensor]) -> torch.nn.Module:
     options = params.validated(card["options"], Network, "network.", Path(JSON))
     network = build_network(options, int(str(card["classes"])))
     network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return runtime.channels_last(network.eval().requires_grad_(False))
 
 
 def _segmenting(segmenter: SegmenterOptions) -> Callable[[Tensor, NDArray[np.int64]], Tensor]:

@@ -50,7 +50,7 @@ def polygon(shape: Shape) -> NDArray[np.float64]:
     # The outline of discs at the corners, all of them inside of the box, is the shape with rounded corners.
     centres = radius + corners * (1 - 2 * radius)
     discs = (centres[:, None] + radius * disc).reshape(-1, 2)
-    return compat.cv2().convexHull(discs.astype(np.float32))[:, 0].astype(np.float64)  # type: ignore[no-any-return]
+    return compat.cv2().convexHull(discs.astype(np.float32))[:, 0].astype(np.float64)
 
 
 def drawn(shape: Shape, box: tuple[float, float, float, float], size: int) -> NDArray[np.bool_]:

@@ -48,7 +48,7 @@ class Attack(Protocol):
         ball: Ball,
         mask: Tensor,
         generator: torch.Generator,
-        estimator: Estimator,
+        estimator: Estimator = PLAIN,
     ) -> Tensor: ...
 
 
@@ -98,9 +98,9 @@ def climb(
     clean = _classify(access.model, batch)
     tables, examples = [], {}
     for key, threat in threats.items():
-        worst = Found(*clean, points=batch.images[: batch.examples].clone())
+        worst = _nothing_found(clean, batch)
         for attack_key, attack in ladder.items():
-            found = Found(*(values.clone() for values in clean), points=batch.images[: batch.examples].clone())
+            found = _nothing_found(clean, batch)
             for position, eps in enumerate(threat.eps):
                 part = _part_name(access, threat, attack, threat.eps[: position + 1], seed)
                 spent = _saved(folder / part, found, batch)
@@ -113,6 +113,11 @@ def climb(
                     _keep_worst(worst, found)
         examples[key] = worst.points
     return pandas.concat(tables, ignore_index=True).astype(rows.COLUMNS), examples
+
+
+def _nothing_found(clean: tuple[Tensor, Tensor, Tensor, Tensor, Tensor], batch: Batch) -> Found:
+    prediction, margins, linf, l2, changed = (values.clone() for values in clean)
+    return Found(prediction, margins, linf, l2, changed, points=batch.images[: batch.examples].clone())
 
 
 def _classify(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -119,7 +119,9 @@ def _accesses(run: Run, batch: Batch, masks: Tensor) -> list[Access]:
 def _attack(
     run: Run, batch: Batch, masks: Tensor, folder: Path
 ) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor], pandas.DataFrame]:
-    tables, examples, unbounded = [], {}, None
+    tables: list[pandas.DataFrame] = []
+    examples: dict[tuple[str, str], Tensor] = {}
+    unbounded = None
     for access in _accesses(run, batch, masks):
         table, worst = climb(batch, access, run.threats, run.ladder, seed=run.seed, folder=folder)
         tables.append(table)

@@ -1,8 +1,8 @@
 """A small residual network for any input size.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2, arXiv:1512.03385: basic
-blocks on three widths. Ours takes the widths, the depth and the stride of the first layer as options: a first layer that
-halves the image (stride 2) costs an eighth of the time at equal multiply-adds, since the large feature maps are what costs.
+blocks on three widths. Ours takes the widths, the depth and the stride of the first layer as options: with stride 2,
+which halves the image at once, equal multiply-adds take less time, since large feature maps are what costs.
 """
 
 from typing import Annotated, Literal

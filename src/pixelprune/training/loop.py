@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelprune import artifacts, sampling
+from pixelprune import artifacts, runtime, sampling
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.pgd import PGD
 from pixelprune.fills.fill import FillOptions
@@ -66,7 +66,7 @@ def train(network: nn.Module, task: Task, state: Path | None, each_epoch: Callab
     The outcome is a function of the network and the task alone: every draw comes from (seed, epoch).
     """
     training = task.training
-    network.to(memory_format=torch.channels_last)
+    runtime.channels_last(network)
     optimizer = torch.optim.SGD(
         network.parameters(), training.learning_rate, momentum=0.9, nesterov=True, weight_decay=training.weight_decay
     )
