@@ -24,7 +24,7 @@ def computes_bfloat16(target: torch.device) -> bool:
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The network with the weights of its convolutions stored pixel by pixel, which is faster where channels are many."""
+    """The network with the weights of its convolutions stored pixel by pixel: faster where channels are many."""
     for weight in network.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
