@@ -1,0 +1,83 @@
+"""A study of seconds, its stages run as DVC runs them, and what a folder holds afterwards."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PARAMS = f"""\
+root: {ROOT}
+dataset: {{name: signs, train: 120, test: 40, validation: 0.2}}
+segmenters:
+  outline: {{name: outline}}
+maps:
+  constant: {{name: constant, reads: data/raw}}
+  foreground: {{name: foreground, reads: data/segments/outline}}
+strategies:
+  none: {{map: constant, keep: 1, fill: black}}
+  foreground: {{map: foreground, keep: own, fill: mean}}
+network: {{name: residual, widths: [12], stride: 2}}
+trainings:
+  natural: {{name: natural, epochs: 6, batch: 24, validation_images: 8, validation_steps: 1}}
+silhouette: {{name: natural, epochs: 1, batch: 24, validation_images: 1, validation_steps: 1}}
+seeds: [0]
+threats:
+  linf: {{norm: linf, eps: [2/255, 4/255], headline: 4/255}}
+ladder:
+  noise: {{name: noise, draws: 2}}
+  fgsm: {{name: fgsm}}
+  pgd: {{name: pgd, steps: 3}}
+evaluation: {{images: 24, check_images: 3, corruptions: [contrast], severities: [3], corruption_images: 8}}
+"""
+
+STAGES = [
+    ("download",), ("segment", "outline"), ("importance", "constant"), ("importance", "foreground"),
+    ("prune", "none"), ("prune", "foreground"), ("train", "none", "natural", "0"),
+    ("train", "foreground", "natural", "0"), ("attack", "none", "natural", "0"),
+    ("attack", "foreground", "natural", "0"), ("report",),
+]  # fmt: skip
+
+
+def start(folder: Path, stage: str, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    """The stage as a process of its own, as `cmd` of dvc.yaml names it; its output can be read while it runs."""
+    command = [sys.executable, str(ROOT / "stages" / f"{stage}.py"), *words]
+    return subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **environment}, text=True, encoding="utf-8",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(folder: Path, stage: str, *words: str, **environment: str) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    process = start(folder, stage, *words, **environment)
+    out, error = process.communicate(timeout=300)
+    return process.returncode, out, error
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """The digest of every file but those that say how long things took or help to go on after a kill."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in names.items()
+        if not name.startswith(".pixelprune/")
+    }
+
+
+def copied(source: Path, goal: Path) -> Path:
+    """A copy of a study's folder, without the state that lets a killed stage go on."""
+    shutil.copytree(source, goal, ignore=shutil.ignore_patterns(".pixelprune"))
+    return goal
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    """Replaces a text that stands in params.yaml once."""
+    path = folder / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, old
+    path.write_text(text.replace(old, new), encoding="utf-8")
