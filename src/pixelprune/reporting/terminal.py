@@ -31,6 +31,29 @@ def show(folder: Path, console: "Console") -> None:
     console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
 
 
+def markdown(folder: Path) -> str:
+    """The same table for a README. Raises ArtifactError where there is no report."""
+    accuracy, decomposition = _read(folder / "accuracy.csv"), _read(folder / "decomposition.csv", empty_is_fine=True)
+    lines = ["| training | strategy | kept | clean % | robust % | budget | location | feature | verdict |"]
+    lines.append("|---|---|--:|--:|--:|--:|--:|--:|---|")
+    for threat in dict.fromkeys(accuracy["threat"]):
+        for _, row in accuracy[(accuracy["threat"] == threat) & accuracy["headline"]].iterrows():
+            terms = _terms(decomposition, row)
+            cells = [row["training"], row["strategy"], f"{100 * row['kept_pixels']:.0f} %"]
+            cells += [_rate(row, name).replace("\\", "") for name in ("clean", "robust")]
+            cells += [_term(terms, name) for name in ("budget", "location", "feature")]
+            lines.append("| " + " | ".join([*cells, row["verdict"]]) + " |")
+    return "\n".join(lines)
+
+
+def _terms(decomposition: "pandas.DataFrame", row: "pandas.Series") -> "pandas.DataFrame":
+    """The terms of the row's strategy, training and threat, by their names."""
+    if not len(decomposition):
+        return decomposition
+    same = [decomposition[key] == row[key] for key in ("strategy", "training", "threat")]
+    return decomposition[same[0] & same[1] & same[2]].set_index("term")
+
+
 def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
     from rich import box
     from rich.markup import escape
@@ -48,10 +71,7 @@ def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
     for training in dict.fromkeys(rows["training"]):
         table.add_row(f"[dim]{escape(training)}:[/]")
         for _, row in rows[rows["training"] == training].iterrows():
-            terms = decomposition
-            if len(terms):
-                same = (terms["strategy"] == row["strategy"]) & (terms["training"] == training)
-                terms = terms[same & (terms["threat"] == row["threat"])].set_index("term")
+            terms = _terms(decomposition, row)
             table.add_row(
                 escape(row["strategy"]),
                 _rate(row, "clean"),
