@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 PARAMS = f"""\
 root: {ROOT}
-dataset: {{name: signs, train: 120, test: 40, validation: 0.2}}
+dataset: {{name: signs, train: 120, test: 40, validation: 0.2, size: 24}}
 segmenters:
   outline: {{name: outline}}
 maps:
@@ -31,7 +31,7 @@ ladder:
   noise: {{name: noise, draws: 2}}
   fgsm: {{name: fgsm}}
   pgd: {{name: pgd, steps: 3}}
-evaluation: {{images: 24, check_images: 3, corruptions: [contrast], severities: [3], corruption_images: 8}}
+evaluation: {{images: 16, check_images: 2, corruptions: [contrast], severities: [3], corruption_images: 8}}
 """
 
 STAGES = [
