@@ -3,8 +3,6 @@
 import ast
 import json
 import re
-import runpy
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -95,9 +93,8 @@ def test_the_same_study_gives_the_same_bytes(finished: Path, tmp_path: Path, mon
     """The second time inside this process, which has other modules loaded and other draws behind it."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(tiny_study.PARAMS, encoding="utf-8")
-    for stage, *words in tiny_study.STAGES:
-        monkeypatch.setattr(sys, "argv", [stage, *words])
-        runpy.run_path(str(tiny_study.ROOT / "stages" / f"{stage}.py"), run_name="__main__")
+    for stage in tiny_study.STAGES:
+        tiny_study.call(*stage)
     again, first = tiny_study.outputs(tmp_path), tiny_study.outputs(finished)
     assert sorted(again) == sorted(first)
     assert [name for name in first if again[name] != first[name]] == []
@@ -111,9 +108,8 @@ def test_the_same_study_gives_the_same_bytes(finished: Path, tmp_path: Path, mon
 )  # fmt: skip
 def test_wrong_words_are_answered_with_the_usage(tmp_path: Path, monkeypatch, capsys, stage, words) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [stage, *words])
     with pytest.raises(SystemExit) as ending:
-        runpy.run_path(str(tiny_study.ROOT / "stages" / f"{stage}.py"), run_name="__main__")
+        tiny_study.call(stage, *words)
     assert ending.value.code == 2
     said = capsys.readouterr()
     assert said.out == ""

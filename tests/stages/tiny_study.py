@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,15 @@ def run(folder: Path, stage: str, *words: str, **environment: str) -> tuple[int,
     process = start(folder, stage, *words, **environment)
     out, error = process.communicate(timeout=300)
     return process.returncode, out, error
+
+
+def call(stage: str, *words: str) -> None:
+    """The stage inside this process and the current folder: a second less than a process of its own."""
+    before, sys.argv = sys.argv, [f"{stage}.py", *words]
+    try:
+        runpy.run_path(str(ROOT / "stages" / f"{stage}.py"), run_name="__main__")
+    finally:
+        sys.argv = before
 
 
 def outputs(folder: Path) -> dict[str, str]:
