@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import Built, Clone, ran
+
+from end_to_end.clones import Clone, ran
+from end_to_end.conftest import Built
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 

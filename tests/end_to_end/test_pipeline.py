@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas
 import pytest
-from conftest import STRATEGIES, Built, Clone, all_stages, ran
+
+from end_to_end.clones import STRATEGIES, Clone, all_stages, ran
+from end_to_end.conftest import Built
 
 ATTACKS = {f"attack@{key}-natural-0" for key in STRATEGIES}
 

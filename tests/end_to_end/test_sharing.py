@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Clone
+
+from end_to_end.clones import Clone
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import json
 import shutil
 
 import pytest
-from conftest import STRATEGIES, Clone
+
+from end_to_end.clones import STRATEGIES, Clone
 
 STUDY = "studies/tiny"
 ATTACKS = {f"attack@{key}-natural-0" for key in STRATEGIES}
