@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, closure, runtime, sampling, state
+from pixelprune import artifacts, cli, closure, runtime, sampling, state
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Bfloat16, Estimator
 from pixelprune.attacks.losses import margin
@@ -98,19 +98,21 @@ def climb(
     clean = _classify(access.model, batch)
     tables, examples = [], {}
     for key, threat in threats.items():
-        worst = _nothing_found(clean, batch)
-        for attack_key, attack in ladder.items():
-            found = _nothing_found(clean, batch)
-            for position, eps in enumerate(threat.eps):
-                part = _part_name(access, threat, attack, threat.eps[: position + 1], seed)
-                spent = _saved(folder / part, found, batch)
-                if spent is None:
-                    generator_words = (seed, access.name, attack.name, repr(eps))
-                    spent = _attack(batch, access, attack, threat.ball(eps), found, generator_words)
-                    _save(folder / part, found, spent, batch)
-                tables.append(_table(batch, access, key, threat, eps, attack_key, clean, found, spent))
-                if eps == threat.headline:
-                    _keep_worst(worst, found)
+        worst = found = _nothing_found(clean, batch)
+        parts = [(*rung, position) for rung in ladder.items() for position in range(len(threat.eps))]
+        for attack_key, attack, position in cli.progress(parts, f"attack {access.name}, {key}"):
+            eps = threat.eps[position]
+            if position == 0:
+                found = _nothing_found(clean, batch)
+            part = _part_name(access, threat, attack, threat.eps[: position + 1], seed)
+            spent = _saved(folder / part, found, batch)
+            if spent is None:
+                words = (seed, access.name, attack.name, repr(eps))
+                spent = _attack(batch, access, attack, threat.ball(eps), found, words)
+                _save(folder / part, found, spent, batch)
+            tables.append(_table(batch, access, key, threat, eps, attack_key, clean, found, spent))
+            if eps == threat.headline:
+                _keep_worst(worst, found)
         examples[key] = worst.points
     return pandas.concat(tables, ignore_index=True).astype(rows.COLUMNS), examples
 

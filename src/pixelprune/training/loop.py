@@ -1,5 +1,6 @@
 """The training loop: data on the device, batches augmented as tensors, resumed after a kill at the last whole epoch."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,15 +74,17 @@ def train(network: nn.Module, task: Task, state: Path | None, each_epoch: Callab
     outcome = Outcome(best=_weights(network), last={})
     if state is not None:
         _resume(state, network, optimizer, outcome)
-    for epoch in range(len(outcome.curve) + 1, training.epochs + 1):
+    first, start = len(outcome.curve) + 1, time.monotonic()
+    for epoch in range(first, training.epochs + 1):
         row = _epoch(network, optimizer, task, epoch)
         row |= _validate(network, task)
         _judge(outcome, row, network, training)
         if state is not None:
             _checkpoint(state, network, optimizer, outcome)
+        left = (time.monotonic() - start) / (epoch - first + 1) * (training.epochs - epoch)
         each_epoch(
-            f"epoch {epoch}/{training.epochs}: loss {row['train_loss']:.3f}, "
-            f"validation {row['validation_clean']:.1%} clean, {row['validation_robust']:.1%} robust"
+            f"epoch {epoch}/{training.epochs}: loss {row['train_loss']:.3f}, validation {row['validation_clean']:.1%} "
+            f"clean, {row['validation_robust']:.1%} robust, {left:.0f} s left"
         )
     outcome.last = _weights(network)
     network.load_state_dict(outcome.best)
