@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Held:
         self.stream.write(line)
         self.stream.flush()
         if text in line:
-            end = time.monotonic() + 300
+            end = time.monotonic() + 1200
             with open(os.path.join(folder, "held"), "w") as file: file.write(str(os.getpid()))
             while not os.path.exists(os.path.join(folder, "release")):
                 if time.monotonic() > end: os._exit(1)
@@ -37,8 +38,18 @@ if stage in " ".join(sys.orig_argv):
 
 @pytest.fixture(scope="session")
 def two_at_a_time() -> Iterator[ThreadPoolExecutor]:
-    """Most of a stage of this grid is one thread that imports: two clones at a time take hardly longer than one."""
-    with ThreadPoolExecutor(2) as pool:
+    """Runs functions, and the processes that they start, on one core each.
+
+    Most of a stage of this grid is one thread that imports. Its work is so small that a second thread is waited for
+    longer than it helps, and for minutes where the machine is busy.
+    """
+    cores = iter(sorted(os.sched_getaffinity(0)) * 2 if sys.platform == "linux" else [])
+
+    def pin() -> None:
+        if sys.platform == "linux":
+            os.sched_setaffinity(0, [next(cores)])  # of this thread alone; processes that it starts inherit it
+
+    with ThreadPoolExecutor(2, initializer=pin) as pool:
         yield pool
 
 

@@ -18,7 +18,7 @@ from end_to_end.conftest import Built
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 
-PATIENCE = 240
+PATIENCE = 1200
 """Seconds that anything may take here, on a machine that is busy with something else."""
 
 WAITS = "another process is at this very work"
