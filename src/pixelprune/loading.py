@@ -3,7 +3,9 @@
 import difflib
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelprune import pruned, runtime, selecting
@@ -43,9 +45,13 @@ class Pipeline(nn.Module):
         self.network = network
         self.pruned = pruned_model
 
-    def mask(self, images: Tensor) -> Tensor:
-        """The pixels that it keeps of each image, bool (N, 1, H, W)."""
-        return self.pruned.mask(images)
+    def mask(self, images: Tensor, ids: NDArray[np.int64] | None = None) -> Tensor:
+        """The pixels that it keeps of each image, bool (N, 1, H, W).
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.pruned(images)
+        ids: int64 (N,), as in data/raw: maps and segmenters that draw (smoothgrad, grabcut) draw by them, and only
+        with them the masks are those of the study. Left out, an image's place in the call is its id.
+        """
+        return self.pruned.mask(images, ids)
+
+    def forward(self, images: Tensor, ids: NDArray[np.int64] | None = None) -> Tensor:
+        return self.pruned(images, ids)

@@ -4,6 +4,7 @@ For logits (0, w.x + b_i) and label 1, image i stands at eps while its score exc
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_a_broken_image_stays_broken_with_its_point_and_is_not_attacked_again(ca
     table, _, _ = climbed(case, tmp_path)
     for attack in LADDER:
         by_eps = [table[(table["attack"] == attack) & (table["eps"] == eps)].reset_index() for eps in EPS]
-        for smaller, larger in zip(by_eps, by_eps[1:]):
+        for smaller, larger in pairwise(by_eps):
             assert (larger["adv_margin"] >= smaller["adv_margin"]).all()
             broken = smaller["adv_margin"] > 0
             kept = ["adv_pred", "adv_margin", "linf", "l2"]
@@ -160,7 +161,7 @@ def test_examples_are_the_worst_points_and_keep_their_verdict(case, tmp_path: Pa
     np.testing.assert_allclose(again.numpy(), worst, atol=1e-5)
     assert ((points - batch.images[few]).abs() <= EPS[1] + 1e-6).all()
     assert not ((points != batch.images[few]) & ~mask[few]).any()
-    assert 0 <= points.min() and points.max() <= 1
+    assert points.min() >= 0 and points.max() <= 1
     assert standing(table, EPS[1])[: batch.examples].tolist() == (again <= 0).tolist()
 
 

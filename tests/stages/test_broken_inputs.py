@@ -161,8 +161,8 @@ def small_mask(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (no_mask, "own/masks/dog/1.png: no such mask, expected one for every image, here for dog/1.png. Add it, or take "
-         "the folder masks away."),
+        (no_mask, "own/masks/dog/1.png: no such mask, expected one for every image, here for dog/1.png. Add it, or "
+         "take the folder masks away."),
         (small_mask, "own/masks/dog/1.png: found (5, 5) pixels, expected (24, 24) as in dog/1.png. Replace the mask."),
     ],
 )  # fmt: skip

@@ -75,7 +75,7 @@ def test_a_killed_attack_reuses_what_it_found(finished: Path, study: Path) -> No
     assert not (study / goal / "rows.parquet").exists()
     before = parts(study)
     assert len(before) >= 3 * 2  # attacks x eps of the access that was done
-    status, out, error = tiny_study.run(study, *words)
+    status, _, error = tiny_study.run(study, *words)
     assert (status, error) == (0, "")
     after = parts(study)
     assert {name: after[name] for name in before} == before
