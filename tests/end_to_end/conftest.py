@@ -61,8 +61,10 @@ class Built:
 
 @pytest.fixture(scope="session")
 def building(tmp_path_factory: pytest.TempPathFactory, two_at_a_time: ThreadPoolExecutor) -> Future[Built]:
+    folder = tmp_path_factory.mktemp("grid")
+
     def build() -> Built:
-        clone = Clone.make(tmp_path_factory.mktemp("grid") / "clone")
+        clone = Clone.make(folder / "clone")
         output = clone.dvc("repro")
         clone.commit("its results")
         return Built(clone, output)
