@@ -38,7 +38,7 @@ def main(strategy: str, training: str, seed: str) -> None:
         seed=int(seed),
     )
     inputs = [own / "model.safetensors", full / "model.safetensors", masks / "test.npy", masks / "card.json"]
-    inputs += [Path("data/raw/test", f"{name}.npy") for name in ("images", "labels")]
+    inputs += [Path("data/raw/test", f"{name}.npy") for name in ("images", "labels", "ids")]
     name = state.fingerprint(files=[state.file_digest(path) for path in inputs], images=settings.images)
     with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
         card = run.evaluate(job, split.load(Path("data/raw"), "test"), out, folder, device)

@@ -21,6 +21,7 @@ from pixelprune.training.recipe import TrainingOptions
 # (Wong et al., "Fast is better than free", ICLR 2020, arXiv:2001.03994, section 5.4).
 COLLAPSE = 0.2
 VALIDATION_EPS = 8 / 255
+CURVE = ("epoch", "learning_rate", "train_loss", "train_accuracy", "validation_clean", "validation_robust")
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def train(
         }
         store.save(out / "model.safetensors", model)
         artifacts.save_tensors(out / "last.safetensors", outcome.last)
-        curve = pandas.DataFrame(outcome.curve).astype({"epoch": int})
+        # Named, in this order: after a resume the rows come from JSON, whose keys are sorted.
+        curve = pandas.DataFrame(outcome.curve, columns=list(loop.CURVE)).astype({"epoch": int})
         artifacts.save_text(out / "curve.csv", curve.to_csv(index=False, float_format="%.6g"))
         artifacts.save_json(out / "card.json", card)
         state.forget(folder)
