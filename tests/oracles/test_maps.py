@@ -156,7 +156,7 @@ def test_pca_score_equals_sklearn(training, count):
     reference = ReferencePCA(count, svd_solver="full").fit(floats(training))
     variance = reference.explained_variance_ * 59 / 60  # over N, not N - 1
     expected = (variance[:, None] * reference.components_**2).sum(0).reshape(SHAPE).sum(0)
-    found = PCA(name="pca", components=count).fit(training)["score"]
+    found = PCA(name="pca", reads="data/raw", components=count).fit(training)["score"]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
 
 
@@ -175,18 +175,20 @@ def test_all_ways_to_the_components_agree_with_the_svd(training, side, monkeypat
 
 
 def test_pca_with_all_components_is_the_variance(training):
-    score = PCA(name="pca", components=90).fit(training)["score"]
-    torch.testing.assert_close(score, Variance(name="variance").fit(training)["score"], rtol=1e-5, atol=1e-8)
+    score = PCA(name="pca", reads="data/raw", components=90).fit(training)["score"]
+    torch.testing.assert_close(
+        score, Variance(name="variance", reads="data/raw").fit(training)["score"], rtol=1e-5, atol=1e-8
+    )
 
 
 def test_pca_of_flat_images_is_zero():
-    assert (PCA(name="pca").fit(np.full((4, 5, 6, 3), 7, np.uint8))["score"] == 0).all()
+    assert (PCA(name="pca", reads="data/raw").fit(np.full((4, 5, 6, 3), 7, np.uint8))["score"] == 0).all()
 
 
 def test_variance_equals_numpy(training):
     many = np.concatenate([training] * 10)
     expected = floats(many).var(0).reshape(SHAPE).sum(0)
-    np.testing.assert_allclose(Variance(name="variance").fit(many)["score"], expected, rtol=1e-6)
+    np.testing.assert_allclose(Variance(name="variance", reads="data/raw").fit(many)["score"], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -195,7 +197,7 @@ def test_image_pca_equals_sklearn(training, images, residual):
     flat = images.flatten(1).double().numpy()
     rebuilt = reference.inverse_transform(reference.transform(flat))
     values = -np.abs(flat - rebuilt) if residual else np.abs(rebuilt - reference.mean_)
-    member = ImagePCA(name="image_pca", components=5, residual=residual)
+    member = ImagePCA(name="image_pca", reads="data/raw", components=5, residual=residual)
     found = member(images, np.arange(7), Source(state=member.fit(training)))
     np.testing.assert_allclose(found, values.reshape(7, *SHAPE).sum(1), atol=1e-5)
 
@@ -208,7 +210,7 @@ def test_sobel_on_a_step_edge():
     image = torch.zeros(1, 3, 8, 8)
     image[..., 4:] = 1
     for turned in (image, image.transpose(2, 3)):
-        found = Sobel(name="sobel")(turned, np.array([0]), Source())[0]
+        found = Sobel(name="sobel", reads="data/raw")(turned, np.array([0]), Source())[0]
         found = found if turned is image else found.T
         expected = torch.zeros(8, 8)
         expected[:, 3:5] = 4
@@ -218,7 +220,7 @@ def test_sobel_on_a_step_edge():
 def test_sobel_equals_its_definition(images):
     gray = (0.299 * images[:, 0] + 0.587 * images[:, 1] + 0.114 * images[:, 2]).double().numpy()
     kernel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-    found = Sobel(name="sobel")(images, np.arange(7), Source())
+    found = Sobel(name="sobel", reads="data/raw")(images, np.arange(7), Source())
     for n in range(7):
         wide = np.pad(gray[n], 1, mode="edge")
         for i in range(5):
@@ -229,7 +231,7 @@ def test_sobel_equals_its_definition(images):
 
 
 def test_centre_falls_with_the_distance():
-    found = Centre(name="centre")(torch.zeros(2, 3, 5, 7), np.arange(2), Source())
+    found = Centre(name="centre", reads="data/raw")(torch.zeros(2, 3, 5, 7), np.arange(2), Source())
     assert found[1, 2, 3] == 0
     assert found[0, 0, 0] == pytest.approx(-np.hypot(2, 3))
     assert torch.equal(found, found.flip(1, 2))
@@ -310,8 +312,8 @@ def test_blobs_are_smoother_than_noise_and_lie_everywhere():
 
 def test_random_is_uniform_and_its_own_for_an_id_only_where_asked():
     images = torch.zeros(3, 3, 40, 50)
-    one = Random(name="random")(images, np.array([1, 2, 3]), Source())
-    own = Random(name="random", per_image=True)(images, np.array([1, 2, 1]), Source())
+    one = Random(name="random", reads="data/raw")(images, np.array([1, 2, 3]), Source())
+    own = Random(name="random", reads="data/raw", per_image=True)(images, np.array([1, 2, 1]), Source())
     assert torch.equal(one[0], one[1])
     assert torch.equal(own[0], own[2])
     assert not torch.equal(own[0], own[1])

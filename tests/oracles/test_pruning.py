@@ -29,10 +29,10 @@ reading_nothing = pytest.mark.parametrize(
     "fill", [fill for fill in FILLS if fill.reads == "nothing"], ids=lambda fill: fill.name
 )
 STATIC = [
-    Constant(name="constant"),
-    Random(name="random"),
-    Random(name="random", per_image=True),
-    Centre(name="centre"),
+    Constant(name="constant", reads="data/raw"),
+    Random(name="random", reads="data/raw"),
+    Random(name="random", reads="data/raw", per_image=True),
+    Centre(name="centre", reads="data/raw"),
 ]
 
 
@@ -201,7 +201,7 @@ def test_the_mask_follows_the_image_and_is_no_part_of_the_graph(network):
 
 def test_images_without_ids_are_known_by_their_position():
     images = rand(5, 3, 12, 14)
-    pruned = PrunedModel(lambda x: x, ranked_by(Random(name="random", per_image=True)), 0.5, FILLS[0])
+    pruned = PrunedModel(lambda x: x, ranked_by(Random(name="random", reads="data/raw", per_image=True)), 0.5, FILLS[0])
     assert torch.equal(pruned.mask(images), pruned.mask(images, np.arange(5)))
     assert not torch.equal(pruned.mask(images), pruned.mask(images, np.arange(5) + 1))
 
