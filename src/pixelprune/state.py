@@ -44,10 +44,10 @@ def locked(name: str, wait: float = 600) -> Iterator[Path]:
     """
     folder = FOLDER / name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written ({error.strerror}).") from None
-    lock = filelock.FileLock(folder / "lock")
+        raise ArtifactError(f"{FOLDER}: cannot be written ({error.strerror}).") from None
+    lock = filelock.FileLock(FOLDER / f"{name}.lock")  # beside the folder: who is done may remove that
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -56,6 +56,7 @@ def locked(name: str, wait: float = 600) -> Iterator[Path]:
             lock.acquire(timeout=wait)
         except filelock.Timeout:
             raise ArtifactError(f"{folder}: still held after {wait:.0f} s. End that process, then run again.") from None
+    folder.mkdir(exist_ok=True)
     try:
         yield folder
     finally:

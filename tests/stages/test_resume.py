@@ -62,7 +62,6 @@ def test_a_killed_training_goes_on_after_its_last_whole_epoch(finished: Path, re
     pandas.testing.assert_frame_equal(curves[0], curves[1], check_exact=True)
 
 
-@pytest.mark.xfail(strict=True, reason="after a kill the columns of curve.csv stand in another order")
 def test_the_curve_of_a_killed_training_has_the_same_bytes(finished: Path, resumed: tuple[Path, list[str]]) -> None:
     assert (resumed[0] / CURVE).read_bytes() == (finished / CURVE).read_bytes()
 
