@@ -46,7 +46,7 @@ def locked(name: str, wait: float = 600) -> Iterator[Path]:
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArtifactError(f"{FOLDER}: cannot be written ({error.strerror}).") from None
+        raise ArtifactError(f"{folder}: cannot be written ({error.strerror}).") from None
     lock = filelock.FileLock(FOLDER / f"{name}.lock")  # beside the folder: who is done may remove that
     try:
         lock.acquire(timeout=0)
