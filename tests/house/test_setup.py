@@ -3,6 +3,7 @@
 In a folder of its own with an interpreter that only answers questions: nothing is installed here.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,11 @@ def folder(tmp_path):
 
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False)
+    # The tests may themselves run under `make`, which hands its own flags and level on.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    }
+    return subprocess.run(["make", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def interpreter(folder: Path, version: str = "3.11", old: int = 0, no_venv: int = 0) -> str:
