@@ -65,6 +65,26 @@ def test_without_options_augmentation_is_the_identity():
     assert torch.equal(augment.gather(picture, rows, columns), picture)
 
 
+def test_light_is_one_contrast_and_one_brightness_an_image():
+    pictures = 0.4 + 0.2 * torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    lit = augment.relight(pictures, 0.3, torch.Generator().manual_seed(1))
+    mean, spread = pictures.mean((1, 2, 3)), pictures.std((1, 2, 3))
+    brightness = lit.mean((1, 2, 3)) / mean
+    contrast = lit.std((1, 2, 3)) / spread / brightness
+    for factor in (brightness, contrast):
+        assert 0.7 <= factor.min() < 0.75 and 1.25 < factor.max() <= 1.3
+    assert abs(np.corrcoef(brightness, contrast)[0, 1]) < 0.3
+    centred = (pictures - mean.view(-1, 1, 1, 1)) * contrast.view(-1, 1, 1, 1) + mean.view(-1, 1, 1, 1)
+    torch.testing.assert_close(lit, centred * brightness.view(-1, 1, 1, 1))
+
+
+def test_light_stays_in_range_and_zero_is_none():
+    pictures = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    lit = augment.relight(pictures, 0.9, torch.Generator().manual_seed(1))
+    assert lit.min() == 0 and lit.max() == 1
+    torch.testing.assert_close(augment.relight(pictures, 0.0, torch.Generator()), pictures)
+
+
 @pytest.mark.parametrize("training", [
     Natural(epochs=12, batch=16, shift=0),
     NFGSM(epochs=12, batch=16, shift=0, eps=2 / 255),

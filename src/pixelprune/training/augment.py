@@ -1,4 +1,4 @@
-"""Random crops and mirror images of whole batches, on the device."""
+"""Random crops, mirror images and light of whole batches, on the device."""
 
 import torch
 from torch import Tensor
@@ -23,6 +23,19 @@ def gather(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """images (N, C, H, W) taken at those positions."""
     count = torch.arange(len(images), device=images.device)
     return images[count[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def relight(images: Tensor, light: float, generator: torch.Generator) -> Tensor:
+    """images float32 (N, C, H, W) in [0, 1] with contrast and brightness times factors uniform in 1 +- `light`.
+
+    Contrast scales around the mean of the image, brightness around 0; values beyond [0, 1] are clipped.
+    """
+    contrast, brightness = (
+        (1 + light * (2 * torch.rand(len(images), 1, 1, 1, generator=generator) - 1)).to(images.device)
+        for _ in range(2)
+    )
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return ((mean + contrast * (images - mean)) * brightness).clamp(0, 1)
 
 
 def _uniform(count: int, shift: int, generator: torch.Generator) -> Tensor:

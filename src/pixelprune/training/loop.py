@@ -140,6 +140,8 @@ def _augmented(data: Images, chosen: Tensor, task: Task, generator: torch.Genera
     )
     rows, columns = rows.to(chosen.device), columns.to(chosen.device)
     images = augment.gather(data.images[chosen], rows, columns).float() / 255
+    if training.light:
+        images = augment.relight(images, training.light, generator)
     masks = data.masks[chosen]
     if task.masks_move:
         masks = augment.gather(masks, rows, columns)

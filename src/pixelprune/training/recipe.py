@@ -22,6 +22,7 @@ class TrainingOptions(Options):
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty of all weights.")
     shift: int = Field(2, ge=0, description="Random crop: moves an image by up to so many pixels, edges reflected.")
     flip: bool = Field(False, description="Random mirror images. Off where left and right mean something.")
+    light: float = Field(0.0, ge=0, lt=1, description="Random contrast and brightness: factors within 1 +- light.")
     select: Literal["clean", "robust"] = Field("clean", description="Accuracy on validation that picks the epoch.")
     validation_images: int = Field(200, ge=1, description="Validation images attacked after each epoch.")
     validation_steps: int = Field(5, ge=1, description="PGD steps of that attack.")
