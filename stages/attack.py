@@ -30,7 +30,7 @@ def main(strategy: str, training: str, seed: str) -> None:
         network=selecting.load_network(own).to(device),
         full_network=None if strategy == "none" else selecting.load_network(full).to(device),
         strategy=pruned.load(masks),
-        rank=selecting.load(masks).rank(device),
+        rank=selecting.load(masks).rank(),
         threats=params.load("threats", dict[str, Threat]),
         ladder=params.load("ladder", dict[str, Attack]),
         corruptions={name: CORRUPTIONS[name] for name in settings.corruptions},

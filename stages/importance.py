@@ -28,7 +28,7 @@ def main(key: str) -> None:
         selector = selecting.fit(entry, split.load(Path("data/raw"), "train"))
         for name in ("train", "test"):
             data = split.load(Path("data/raw"), name)
-            rank = selecting.rank_split(selector, data, name, device)
+            rank = selecting.rank_split(selector, data, name)
             values = np.empty(data.images.shape[:3], np.float16)
             for start in cli.progress(range(0, len(data.ids), CHUNK), f"importance {key}, {name}"):
                 own = slice(start, start + CHUNK)

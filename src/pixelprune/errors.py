@@ -3,7 +3,8 @@
 PixelpruneError
 ├── ParamsError     params.yaml does not describe a study
 ├── DataError       an image, annotation, archive or mirror is not what it should be
-└── ArtifactError   a file of the pipeline is missing, damaged, or not what its name says
+├── ArtifactError   a file of the pipeline is missing, damaged, or not what its name says
+└── TrainingError   a training that came to nothing
 """
 
 
@@ -21,3 +22,7 @@ class DataError(PixelpruneError):
 
 class ArtifactError(PixelpruneError):
     """A file of the pipeline is missing, damaged, or not what its name says."""
+
+
+class TrainingError(PixelpruneError):
+    """A training that came to nothing."""

@@ -29,7 +29,7 @@ def load_model(run: str, study: str | Path = ".", device: str | torch.device | N
     target = runtime.device() if device is None else torch.device(device)
     network = selecting.load_network(folder / "models" / run).to(target)
     masks = folder / "data/pruned" / run.split("/")[0]
-    strategy, rank = pruned.load(masks), selecting.load(masks).rank(target)
+    strategy, rank = pruned.load(masks), selecting.load(masks).rank()
     if rank is None:
         raise ArtifactError(
             f"{run}: its masks come from annotation. Use load_model with a strategy that has a segmenter."

@@ -37,6 +37,7 @@ def prepare() -> None:
     glibc gives blocks of more than 32 MB back to the system at once, and every training step faults them in again.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    torch.backends.cudnn.allow_tf32 = False  # a float32 verdict is one in float32; what may be coarse is in bfloat16
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     if sys.platform == "linux":

@@ -6,6 +6,7 @@ image, attacked or corrupted, are ranked as those of the data set were.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,15 +50,18 @@ class Selector:
         """ "static" where no mask depends on the pixels of its image, else "dynamic"."""
         return "static" if self.oracle else self.map.behaviour
 
-    def rank(self, device: torch.device) -> Rank | None:
-        """images float32 (N, 3, H, W) in [0, 1] on the device, ids (N,) -> values float32 (N, H, W), larger = first."""
+    def rank(self) -> Rank | None:
+        """images float32 (N, 3, H, W) in [0, 1], ids (N,) -> values float32 (N, H, W) there, larger = first."""
         if self.oracle:
             return None
+        source = cache(self._source)
+        return lambda images, ids: self.map(images, ids, source(images.device))
+
+    def _source(self, device: torch.device) -> Source:
         state = {name.removeprefix("state."): t for name, t in self.tensors.items() if name.startswith("state.")}
         model = None if self.network is None else _network(self.network, self.tensors).to(device)
         foreground = None if self.segmenter is None else _segmenting(self.segmenter)
-        source = Source(foreground=foreground, model=model, state={name: t.to(device) for name, t in state.items()})
-        return lambda images, ids: self.map(images, ids, source)
+        return Source(foreground=foreground, model=model, state={name: t.to(device) for name, t in state.items()})
 
     def save(self, folder: Path) -> None:
         artifacts.save_tensors(folder / TENSORS, self.tensors)
@@ -98,10 +102,10 @@ def fit(entry: Map, train: Split) -> Selector:
     return Selector(entry, segmenter, network, tensors)
 
 
-def rank_split(selector: Selector, split: Split, name: str, device: torch.device) -> Rank:
+def rank_split(selector: Selector, split: Split, name: str) -> Rank:
     """As Selector.rank, for images of the data set itself: their foreground is read, not computed again."""
     if selector.map.needs != "foreground":
-        rank = selector.rank(device)
+        rank = selector.rank()
         assert rank is not None
         return rank
     path = Path(selector.map.reads) / f"{name}.npy"

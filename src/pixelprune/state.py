@@ -1,7 +1,7 @@
 """What a killed stage needs to go on: finished parts, kept outside every output of the pipeline.
 
 DVC empties an output before it runs a stage, so half-done work lives in .pixelprune/state/FINGERPRINT/, in the folder
-of the study. The fingerprint covers all that the work depends on; work under other options never meets it.
+of the study. Whoever begins work names in its fingerprint all that it depends on: data, options, seed, code and device.
 """
 
 import hashlib

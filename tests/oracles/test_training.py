@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from pixelprune import sampling
+from pixelprune.errors import TrainingError
 from pixelprune.fills.black import Black
 from pixelprune.models.residual import Residual
 from pixelprune.training import augment, loop
 from pixelprune.training.n_fgsm import NFGSM
 from pixelprune.training.natural import Natural
 from pixelprune.training.pgd import PGDTraining
-from pixelprune.training.run import build
+from pixelprune.training.run import build, sources
 
 SMALL = Residual(name="residual", widths=(8, 16), stride=2)
 
@@ -119,6 +120,21 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path):
     for name in whole.last:
         assert torch.equal(resumed.last[name], whole.last[name])
         assert torch.equal(resumed.best[name], whole.best[name])
+
+
+def test_what_is_resumed_was_begun_by_the_same_code():
+    names = {path.stem for path in sources(Residual(name="residual"), NFGSM())}
+    assert {"loop", "augment", "n_fgsm", "residual", "network"} <= names
+    assert not {"natural", "resnet18"} & names
+
+
+def test_a_training_that_diverges_says_so(tmp_path):
+    data = images()
+    with pytest.raises(TrainingError, match=r"a loss of (nan|inf) in epoch 1 of 2\. Give a learning_rate below 1e\+30"):
+        loop.train(
+            network(data), task(Natural(epochs=2, batch=16, learning_rate=1e30), data), tmp_path, each_epoch=print
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_n_fgsm_makes_the_step_of_its_paper():

@@ -18,7 +18,7 @@ def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """The log odds of being wrong: log-sum-exp of the wrong logits minus the right one.
 
     Cross-entropy is log(1 + exp(log odds)), so both rise steepest along the same direction; but where the softmax is
-    1 in float32 the gradient of cross-entropy is exactly zero, and this one's is not.
+    nearly 1 the gradient of cross-entropy vanishes in float32, and this one's does not.
     """
     logits = logits.float()
     wrong = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)

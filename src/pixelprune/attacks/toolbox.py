@@ -77,9 +77,9 @@ class Toolbox(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        The estimator is not used: torchattacks takes gradients by itself. Every image gets its own seed, drawn for
-        the whole batch. Raises ParamsError where `batch` is more than the class can do for a model with frozen
-        masks; errors inside torchattacks pass through, with a note.
+        The estimator is not used: torchattacks takes gradients by itself. Every `batch` images get their own
+        seed. Raises ParamsError where `batch` is more than the class can do for a model with frozen masks; errors
+        inside torchattacks pass through, with a note.
         """
         worst = Worst(model, images, labels, mask)
         seeds = torch.randint(2**31, (len(images),), generator=generator, device=generator.device).tolist()

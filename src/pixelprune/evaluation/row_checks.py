@@ -3,10 +3,6 @@
 **Source:** N. Carlini et al., On Evaluating Adversarial Robustness, arXiv 1902.06705; A. Athalye et al., Obfuscated
 Gradients, arXiv 1802.00420 (iterative beats single-step, unbounded attacks succeed); M. Pintor et al., Indicators of
 Attack Failure, arXiv 2106.09947 (silent success).
-
-A check is {"id", "title", "found", "threshold", "severity", "verdict"}: severity F (fatal: the number is not printed)
-or W (a warning: upper bound only); verdict pass, fail, not run or not applicable. One that applies and did not run
-counts as a warning.
 """
 
 from collections.abc import Collection
@@ -14,11 +10,10 @@ from typing import Final
 
 import pandas as pd
 
+from pixelprune.evaluation.check import Check, check, not_run
 from pixelprune.evaluation.intervals import percent
 from pixelprune.evaluation.leak import leak
 from pixelprune.evaluation.rows import UNBOUNDED
-
-Check = dict[str, str]
 
 SLACK: Final = 1e-6
 """By how much a float32 distance may exceed eps."""
@@ -46,7 +41,7 @@ def feasible(rows: pd.DataFrame) -> Check:
         f", first: {_place(rows[wrong])}" if wrong.any() else ""
     )
     threshold = "no row beyond eps + 1e-6, with nan, or changed where writing is not allowed"
-    return _check("E2", "adversarial images are feasible", found, threshold, "F", bool(wrong.any()))
+    return check("E2", "adversarial images are feasible", found, threshold, "F", not wrong.any())
 
 
 def monotone(rows: pd.DataFrame) -> Check:
@@ -56,11 +51,11 @@ def monotone(rows: pd.DataFrame) -> Check:
     broken = rows["adv_pred"] != rows["label"]
     table = rows.assign(broken=broken).groupby([*where, "eps"], observed=True)["broken"].any().astype(int).reset_index()
     if not table.duplicated(where).any():
-        return _check("E4", title, "one eps only", threshold, "F", None)
+        return check("E4", title, "one eps only", threshold, "F", None)
     saved = table[table.groupby(where, observed=True)["broken"].diff() < 0]
     places = sorted(set(saved["access"] + " " + saved["threat"]))
     found = f"{len(saved)} images" + (f" ({', '.join(places)})" if places else "")
-    return _check("E4", title, found, threshold, "F", len(saved) > 0)
+    return check("E4", title, found, threshold, "F", len(saved) == 0)
 
 
 def unbounded(rows: pd.DataFrame) -> Check:
@@ -70,14 +65,14 @@ def unbounded(rows: pd.DataFrame) -> Check:
     if "full" not in set(free["access"]):
         rate = leak(rows)
         if rate is None:
-            return _check("E5", title, "no rows of the unbounded threat", "", "W", "not run")
-        return _check("E5", title, f"leak {rate}: used of the outline", "a measurement under kept access", "W", None)
+            return not_run("E5", title, "no rows of the unbounded threat", "a measurement under kept access", "W")
+        return check("E5", title, f"leak {rate}: used of the outline", "a measurement under kept access", "W", None)
     rate = leak(rows, "full")
     assert rate is not None
     threshold = f"at most {percent(UNBOUNDED_SHARE)} % or 1 image"
     if is_constant(free.loc[free["access"] == "full", ["image", "clean_pred"]].drop_duplicates()["clean_pred"]):
-        return _check("E5", title, f"{rate}; one class for all images", threshold, "F", None)
-    return _check("E5", title, str(rate), threshold, "F", rate.successes > max(1, UNBOUNDED_SHARE * rate.n))
+        return check("E5", title, f"{rate}; one class for all images", threshold, "F", None)
+    return check("E5", title, str(rate), threshold, "F", rate.successes <= max(1, UNBOUNDED_SHARE * rate.n))
 
 
 def iterative_is_stronger(rows: pd.DataFrame, single_step: Collection[str], iterative: Collection[str]) -> Check:
@@ -85,12 +80,12 @@ def iterative_is_stronger(rows: pd.DataFrame, single_step: Collection[str], iter
     title, threshold = "iterative attacks are not weaker than single-step ones", "at most 1 image"
     excess = (_broken(rows, single_step) - _broken(rows, iterative)).rename("more").reset_index().dropna()
     if excess.empty:
-        return _check("E8", title, "no place where both kinds ran", threshold, "F", None)
+        return check("E8", title, "no place where both kinds ran", threshold, "F", None)
     first = excess.sort_values("more", ascending=False, kind="stable").iloc[0]
     worst = max(int(first["more"]), 0)
     place = f" ({first['access']} {first['threat']} eps {first['eps']:.4f})" if worst else ""
     found = f"single-step breaks {worst} images more{place}"
-    return _check("E8", title, found, threshold, "F", worst > 1)
+    return check("E8", title, found, threshold, "F", worst <= 1)
 
 
 def silent_success(rows: pd.DataFrame) -> Check:
@@ -99,7 +94,7 @@ def silent_success(rows: pd.DataFrame) -> Check:
     wrong, margin = rows["adv_pred"] != rows["label"], rows["adv_margin"]
     contradicts = (wrong & (margin < 0)) | (~wrong & (margin > 0))
     found = f"{int(lost.sum())} successes lost, {int(contradicts.sum())} margins contradict the prediction"
-    return _check("E19", "no success is lost on the way", found, "0 rows", "F", bool((lost | contradicts).any()))
+    return check("E19", "verdicts and margins agree", found, "0 rows", "F", not (lost | contradicts).any())
 
 
 def is_constant(predictions: "pd.Series[int]") -> bool:
@@ -120,12 +115,3 @@ def _broken(rows: pd.DataFrame, attacks: Collection[str]) -> "pd.Series[int]":
 def _place(rows: pd.DataFrame) -> str:
     row = rows.iloc[0]
     return f"{row['access']} {row['threat']} {row['attack']} eps {row['eps']:.4f} image {row['image']}"
-
-
-def _check(id: str, title: str, found: str, threshold: str, severity: str, failed: bool | str | None) -> Check:
-    """failed: whether it failed; None: not applicable; "not run"."""
-    verdict = (
-        failed if isinstance(failed, str) else "not applicable" if failed is None else "fail" if failed else "pass"
-    )
-    parts = {"id": id, "title": title, "found": found, "threshold": threshold}
-    return {**parts, "severity": severity, "verdict": verdict}

@@ -17,12 +17,13 @@ from torch.nn import functional
 
 from pixelprune import sampling
 from pixelprune.attacks.balls import LinfBall
+from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.losses import cross_entropy, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
-from pixelprune.evaluation.row_checks import Check
+from pixelprune.evaluation.check import Check, Severity, check, not_run
 from pixelprune.fills.fill import FillOptions
 from pixelprune.harness.ladder import Attack
 from pixelprune.pruning import FrozenModel
@@ -44,6 +45,8 @@ class Subject:
     threat: Threat
     ladder: Mapping[str, Attack]
     pgd: PGD
+    estimator: Estimator
+    """What the ladder takes its gradients with."""
     behaviour: Literal["static", "dynamic"]
     transferred: Tensor | None
     """The same images attacked on the full model, on the same pixels; None for the full model itself."""
@@ -61,7 +64,8 @@ class Subject:
         model = self.model if model is None else model
         ball = LinfBall(eps=0) if eps == 0 else self.threat.ball(eps)
         points = attack(
-            model, self.images, self.labels, ball=ball, mask=self.mask, generator=self.generator(word)
+            model, self.images, self.labels, ball=ball, mask=self.mask, generator=self.generator(word),
+            estimator=self.estimator,
         )  # fmt: skip
         return self.right(points)
 
@@ -71,30 +75,30 @@ class Subject:
 
 
 def run(subject: Subject) -> list[Check]:
-    return [check(subject) for check in CHECKS]
+    return [examine(subject) for examine in CHECKS]
 
 
 def zero_eps(s: Subject) -> Check:
     clean = s.right(s.images)
     wrong = sum(int((s.standing(attack, "E1", eps=0) != clean).sum()) for attack in s.ladder.values())
     found = f"{wrong} of {len(clean)} images change their verdict"
-    return _check("E1", "eps = 0 changes nothing", found, "0 images", "F", wrong == 0)
+    return check("E1", "eps = 0 changes nothing", found, "0 images", "F", wrong == 0)
 
 
 def more_steps(s: Subject) -> Check:
-    few, many = s.standing(PGD(steps=50), "E6"), s.standing(PGD(steps=100), "E6")
-    return _plateau("E6", "twice the steps find no more", "50", "100 steps", few, many)
+    steps = s.pgd.steps
+    few, many = (s.standing(s.pgd.model_copy(update={"steps": count}), "E6") for count in (steps, 2 * steps))
+    return _plateau("E6", "twice the steps find no more", f"{steps}", f"{2 * steps} steps", few, many)
 
 
 def more_restarts(s: Subject) -> Check:
-    steps = s.pgd.steps
-    few, many = (s.standing(PGD(steps=steps, restarts=count), "E7") for count in (5, 10))
+    few, many = (s.standing(s.pgd.model_copy(update={"restarts": count}), "E7") for count in (5, 10))
     return _plateau("E7", "more restarts find no more", "5", "10 restarts", few, many)
 
 
 def black_box(s: Subject) -> Check:
     title = "no attack without gradients is stronger"
-    return _absent("E9", title, "no query attack is on the ladder", "0.2 % of the images", "F")
+    return not_run("E9", title, "no query attack is on the ladder", "0.2 % of the images", "F")
 
 
 def random_search(s: Subject) -> Check:
@@ -109,20 +113,21 @@ def random_search(s: Subject) -> Check:
         with torch.no_grad():
             broken = int((margin(narrow(s.model, left)(points), s.labels[left]) > 0).sum())
     found = f"{broken} of the {len(left)} images that PGD leaves standing fall"
-    return _check("E10", "random search finds nothing new", found, "0 images", "F", broken == 0)
+    return check("E10", "random search finds nothing new", found, "0 images", "F", broken == 0)
 
 
 def zero_gradients(s: Subject) -> Check:
     start = (s.images + s.threat.ball().sample(s.mask, 3, s.generator("E11"))).clamp(0, 1).requires_grad_()
     (grad,) = torch.autograd.grad(cross_entropy(s.model(start), s.labels).sum(), start)
     open_pixels = s.mask.expand_as(grad)
-    dead = int(((grad == 0) | ~open_pixels).flatten(1).all(1).sum())
+    somewhere = s.mask.flatten(1).any(1)  # an image of which nothing is kept has no gradient, and hides none
+    dead = int((somewhere & ((grad == 0) | ~open_pixels).flatten(1).all(1)).sum())
     zeros = (((grad == 0) & open_pixels).flatten(1).sum(1) / open_pixels.flatten(1).sum(1).clamp(min=1)).mean().item()
     found = f"{dead} of {len(grad)} images without a gradient, {zeros:.1%} of open coordinates exactly zero"
     title = "gradients reach the open pixels"
-    severity: Literal["F", "W"] = "F" if dead else "W"
+    severity: Severity = "F" if dead else "W"
     passes = dead == 0 and zeros <= PIXELWISE_ZERO
-    return _check("E11", title, found, "0 images; at most 50 % of coordinates", severity, passes)
+    return check("E11", title, found, "0 images; at most 50 % of coordinates", severity, passes)
 
 
 def real_gradients(s: Subject) -> Check:
@@ -148,7 +153,7 @@ def real_gradients(s: Subject) -> Check:
     bad = (error > 1e-2).float()
     found = f"relative error at most 1 % on {1 - bad.mean().item():.0%} of {len(error)} images"
     passes = bad.sum().item() <= max(1, 0.05 * len(error))  # one may sit on a kink, where there is no gradient
-    return _check("E12", "gradients agree with differences", found, "95 % of the images", "F", passes)
+    return check("E12", "gradients agree with differences", found, "95 % of the images", "F", passes)
 
 
 def logits(s: Subject) -> Check:
@@ -157,7 +162,7 @@ def logits(s: Subject) -> Check:
     sums = (out.sum(1) - 1).abs().max().item()
     shares = out.min().item() >= -1e-5 and out.max().item() <= 1 + 1e-5 and sums <= 1e-5
     found = "rows are probabilities" if shares else f"range {out.min().item():.1f} to {out.max().item():.1f}"
-    return _check("E13", "the model returns logits", found, "not probabilities", "F", not shares)
+    return check("E13", "the model returns logits", found, "not probabilities", "F", not shares)
 
 
 def saturation(s: Subject) -> Check:
@@ -168,7 +173,7 @@ def saturation(s: Subject) -> Check:
     spread = max(counts) - min(counts)
     found = f"{sure:.1%} saturated; {counts} of {len(s.images)} images stand with logits times {scales}"
     limit = _tolerance(len(s.images))
-    return _check(
+    return check(
         "E14", "the scale of the logits does not matter", found, f"spread of {limit} images", "W", spread <= limit
     )
 
@@ -178,15 +183,15 @@ def repeatable(s: Subject) -> Check:
         outs = [functional.normalize(s.model(s.images), dim=1) for _ in range(5)]
     spread = max((out - outs[0]).abs().max().item() for out in outs)
     found = f"normalized logits differ by {spread:.1g} over 5 passes"
-    return _check("E15", "the model is deterministic", found, "1e-4", "F", spread <= 1e-4)
+    return check("E15", "the model is deterministic", found, "1e-4", "F", spread <= 1e-4)
 
 
 def dynamic(s: Subject) -> Check:
     title = "the mask does not answer the attacker"
     if s.behaviour == "static":
-        return _check("E17", title, "the mask does not depend on the image", "none, or an adaptive attack", "W", True)
+        return check("E17", title, "the mask does not depend on the image", "none, or an adaptive attack", "W", True)
     found = "the mask is computed from the image; here it is frozen, no adaptive attack ran"
-    return _check("E17", title, found, "none, or an adaptive attack", "W", False)
+    return check("E17", title, found, "none, or an adaptive attack", "W", False)
 
 
 def stable(s: Subject) -> Check:
@@ -200,35 +205,33 @@ def stable(s: Subject) -> Check:
             loss = cross_entropy(s.model(points), s.labels)
             change += ((loss - base).abs() / base.clamp(min=1e-2)).clamp(max=1) / 100
     mean = change.mean().item()
-    return _check(
-        "E18", "the loss is smooth around the images", f"relative change {mean:.3f}", "0.10", "W", mean <= 0.1
-    )
+    return check("E18", "the loss is smooth around the images", f"relative change {mean:.3f}", "0.10", "W", mean <= 0.1)
 
 
 def transfer(s: Subject) -> Check:
     title = "attacks on the full model break no more"
     if s.transferred is None:
-        return _check("E20", title, "this is the full model", "0.2 % of the images", "F", None)
+        return check("E20", title, "this is the full model", "0.2 % of the images", "F", None)
     own, other = s.standing(s.pgd, "E20"), s.right(s.transferred)
     extra, limit = int((own & ~other).sum()), max(1, round(0.002 * len(own)))
     found = f"{extra} of {len(own)} images fall only to points made on the full model"
-    return _check("E20", title, found, f"{limit} image", "F", extra <= limit)
+    return check("E20", title, found, f"{limit} image", "F", extra <= limit)
 
 
 def planted(s: Subject) -> Check:
     title = "a planted adversarial example is found"
-    return _absent("E21", title, "no planted example in this version", "95 % of the images", "F")
+    return not_run("E21", title, "no planted example in this version", "95 % of the images", "F")
 
 
 def constant_mask(s: Subject) -> Check:
     title = "pixels outside the mask do not matter"
     if s.behaviour != "static" or s.fill.reads != "nothing":
-        return _check("E25", title, "the mask or the fill reads the image", "equal bit for bit", "F", None)
+        return check("E25", title, "the mask or the fill reads the image", "equal bit for bit", "F", None)
     noise = torch.rand(s.images.shape, generator=s.generator("E25"), device=s.images.device)
     with torch.no_grad():
         differ = not torch.equal(s.model(s.images + noise), s.model(s.images + noise * s.mask))
     found = "logits differ" if differ else "logits are equal"
-    return _check("E25", title, found, "equal bit for bit", "F", not differ)
+    return check("E25", title, found, "equal bit for bit", "F", not differ)
 
 
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
@@ -257,25 +260,4 @@ def _plateau(name: str, title: str, few: str, many: str, before: Tensor, after: 
     fall = int(before.sum()) - int(after.sum())
     limit = _tolerance(len(before))
     found = f"{int(before.sum())} of {len(before)} images stand after {few}, {int(after.sum())} after {many}"
-    return _check(name, title, found, f"{limit} image fewer", "W", fall <= limit)
-
-
-def _check(
-    name: str, title: str, found: str, threshold: str, severity: Literal["F", "W"], passes: bool | None
-) -> Check:
-    verdict: Literal["pass", "fail", "not applicable"]
-    verdict = "not applicable" if passes is None else "pass" if passes else "fail"
-    return {
-        "id": name,
-        "title": title,
-        "found": found,
-        "threshold": threshold,
-        "severity": severity,
-        "verdict": verdict,
-    }
-
-
-def _absent(name: str, title: str, found: str, threshold: str, severity: Literal["F", "W"]) -> Check:
-    check = _check(name, title, found, threshold, severity, False)
-    check["verdict"] = "not run"
-    return check
+    return check(name, title, found, f"{limit} image fewer", "W", fall <= limit)

@@ -28,7 +28,8 @@ from pixelprune.evaluation import rows
 from pixelprune.harness.accesses import Access
 
 CHUNK = 250
-"""Images of one call of an attack: a fixed shape, so that a resumed run computes what an undisturbed one does."""
+"""Images of one call of an attack; those take part that still stand. An attack draws for all of them at once: the draws
+of an image depend on which others stand, which is the same in a resumed run as in an undisturbed one."""
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
 
@@ -104,7 +105,7 @@ def climb(
             eps = threat.eps[position]
             if position == 0:
                 found = _nothing_found(clean, batch)
-            part = _part_name(access, threat, attack, threat.eps[: position + 1], seed)
+            part = _part_name(batch, access, threat, attack, threat.eps[: position + 1], seed)
             spent = _saved(folder / part, found, batch)
             if spent is None:
                 words = (seed, access.name, attack.name, repr(eps))
@@ -139,7 +140,6 @@ def _attack(
 ) -> Budget:
     """Attacks the images that stand and notes what it found. Returns what each image cost."""
     device = batch.images.device
-    estimator = Bfloat16() if runtime.computes_bfloat16(device) else PLAIN
     spent = Budget(len(batch))
     for number, chunk in enumerate(torch.arange(len(batch), device=device).split(CHUNK)):
         index = chunk[found.margin[chunk] <= 0]
@@ -150,7 +150,8 @@ def _attack(
         counted = Counted(model, spent, rows=index.cpu())
         points = attack(
             counted, images, labels, ball=ball, mask=access.mask[index],
-            generator=sampling.torch_generator(*words, number, device=device), estimator=estimator,
+            generator=sampling.torch_generator(*words, number, device=device),
+            estimator=estimator_of(device),
         )  # fmt: skip
         with torch.no_grad():
             logits = model(points)
@@ -166,11 +167,19 @@ def _attack(
     return spent
 
 
-def _part_name(access: Access, threat: Threat, attack: Attack, eps: tuple[float, ...], seed: int) -> str:
+def estimator_of(device: torch.device) -> Estimator:
+    """How the ladder takes gradients there."""
+    return Bfloat16() if runtime.computes_bfloat16(device) else PLAIN
+
+
+def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps: tuple[float, ...], seed: int) -> str:
     """What a part depends on beside the folder's weights, data and masks: its eps and all smaller ones included."""
-    options = attack.model_dump(mode="json")
-    code = _code(attack.name)
-    return state.fingerprint(access=access.name, norm=threat.norm, eps=eps, attack=options, seed=seed, code=code)
+    device = batch.images.device
+    return state.fingerprint(
+        images=[batch.ids.tolist(), batch.examples], device=[device.type, runtime.computes_bfloat16(device)],
+        access=access.name, norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"), seed=seed,
+        code=_code(attack.name),
+    )  # fmt: skip
 
 
 @cache

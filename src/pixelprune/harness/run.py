@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from pixelprune import artifacts, sampling
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
+from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.split import Split
-from pixelprune.evaluation.row_checks import Check, row_checks
+from pixelprune.evaluation.check import Check, check
+from pixelprune.evaluation.row_checks import row_checks
 from pixelprune.evaluation.rows import UNBOUNDED
 from pixelprune.harness import accesses, checks, corrupted
 from pixelprune.harness.accesses import Access
-from pixelprune.harness.ladder import Attack, Batch, climb
+from pixelprune.harness.ladder import Attack, Batch, climb, estimator_of
 from pixelprune.harness.settings import Evaluation
 from pixelprune.pruned import Pruned
 from pixelprune.pruning import FrozenModel, PrunedModel
@@ -29,6 +31,7 @@ from pixelprune.pruning import FrozenModel, PrunedModel
 SUBSET_SEED = 0
 """Which test images are attacked does not depend on the run: runs are compared image by image."""
 EXAMPLES = 64
+"""Adversarial images kept of an access and threat; at least those that the checks look at."""
 UNBOUNDED_THREAT = Threat(norm="linf", eps=(1.0,))
 UNBOUNDED_ATTACK = PGD(steps=100, relative_step=0.1)
 
@@ -60,12 +63,12 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
     masks = run.strategy.masks("test", len(test)).to(device)
     _save_clean(run, test, masks, out, device)
 
-    batch = _batch(test, chosen, device, examples=min(EXAMPLES, len(chosen)))
+    examined = min(run.settings.check_images, len(chosen))
+    batch = _batch(test, chosen, device, examples=min(max(EXAMPLES, examined), len(chosen)))
     own = masks[torch.from_numpy(chosen).to(device)]
     table, examples, unbounded = _attack(run, batch, own, folder)
     rows = pandas.concat([table, unbounded], ignore_index=True)
-    few = slice(0, min(run.settings.check_images, len(chosen)))
-    findings = _checks(run, batch, own, few, rows, examples)
+    findings = _checks(run, batch, own, slice(0, examined), rows, examples)
     artifacts.save_table(out / "rows.parquet", rows)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[: batch.examples])
     for (access, threat), points in examples.items():
@@ -142,14 +145,12 @@ def _checks(
 ) -> list[Check]:
     key, threat = next(iter(run.threats.items()))
     pgd = [attack for attack in run.ladder.values() if isinstance(attack, PGD)]
-    transferred = None
-    if run.full_network is not None:
-        transferred = examples["location", key][few] if few.stop <= batch.examples else None
     subject = checks.Subject(
         network=run.network, fill=run.strategy.fill, images=batch.images[few], labels=batch.labels[few],
         mask=torch.ones_like(masks[few]) if run.full_network is None else masks[few],
-        threat=threat, ladder=run.ladder, pgd=pgd[-1] if pgd else PGD(steps=20), behaviour=run.strategy.behaviour,
-        transferred=transferred, seed=run.seed,
+        threat=threat, ladder=run.ladder, pgd=pgd[-1] if pgd else PGD(steps=20),
+        estimator=estimator_of(batch.images.device), behaviour=run.strategy.behaviour,
+        transferred=None if run.full_network is None else examples["location", key][few], seed=run.seed,
     )  # fmt: skip
     single = [key for key, attack in run.ladder.items() if isinstance(attack, FGSM)]
     iterative = [key for key, attack in run.ladder.items() if isinstance(attack, PGD)]
@@ -166,10 +167,7 @@ def _stored(
     for access in _accesses(run, batch, masks):
         if access.name != run.headline:
             continue
-        model = access.model
-        first = torch.arange(count, device=batch.images.device)
-        if hasattr(model, "narrow"):
-            model = model.narrow(first)
+        model = narrow(access.model, torch.arange(count, device=batch.images.device))
         for key, threat in run.threats.items():
             own = rows[(rows.access == access.name) & (rows.threat == key) & (rows.eps <= threat.headline)]
             broken = own[own.adv_pred != own.label].image.unique()
@@ -180,14 +178,9 @@ def _stored(
                 eight_bit = (model((points * 255).round() / 255).argmax(1) == labels).cpu()
             differ += int((again != stands).sum())
             right, rounded = right + int(again.sum()), rounded + int(eight_bit.sum())
-    return {
-        "id": "E3",
-        "title": "stored examples keep their verdict",
-        "found": f"{differ} differ; {right} of {count} stand in float32, {rounded} rounded to 8 bits",
-        "threshold": "0 images",
-        "severity": "F",
-        "verdict": "pass" if differ == 0 else "fail",
-    }
+    total = count * len(run.threats)
+    found = f"{differ} differ; {right} of {total} stand in float32, {rounded} rounded to 8 bits"
+    return check("E3", "stored examples keep their verdict", found, "0 images", "F", differ == 0)
 
 
 def _corrupt(run: Run, test: Split, masks: Tensor, device: torch.device) -> pandas.DataFrame:

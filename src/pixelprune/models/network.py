@@ -41,7 +41,7 @@ class Normalize(nn.Module):
 
 
 def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draws all weights anew from `generator`: He et al. 2015 for convolutions, torch's default for linear layers."""
+    """Draws all weights anew: convolutions as He et al. 2015, linear layers as torch's default but with biases 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)

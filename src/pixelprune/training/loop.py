@@ -1,5 +1,6 @@
 """The training loop: data on the device, batches augmented as tensors, resumed after a kill at the last whole epoch."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from torch.nn import functional
 from pixelprune import artifacts, runtime, sampling
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.pgd import PGD
+from pixelprune.errors import TrainingError
 from pixelprune.fills.fill import FillOptions
 from pixelprune.pruning import FrozenModel
 from pixelprune.training import augment
@@ -78,6 +80,11 @@ def train(network: nn.Module, task: Task, state: Path | None, each_epoch: Callab
     first, start = len(outcome.curve) + 1, time.monotonic()
     for epoch in range(first, training.epochs + 1):
         row = _epoch(network, optimizer, task, epoch)
+        if not math.isfinite(row["train_loss"]):
+            raise TrainingError(
+                f"training diverged: found a loss of {row['train_loss']} in epoch {epoch} of {training.epochs}. "
+                f"Give a learning_rate below {training.learning_rate:g}."
+            )
         row |= _validate(network, task)
         _judge(outcome, row, network, training)
         if state is not None:

@@ -12,8 +12,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from pixelprune.attacks.narrowing import Model
 from pixelprune.options import PixelDistance
-from pixelprune.training.recipe import Model, TrainingOptions
+from pixelprune.training.recipe import TrainingOptions
 
 
 class NFGSM(TrainingOptions):

@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pixelprune.training.recipe import Model, TrainingOptions
+from pixelprune.attacks.narrowing import Model
+from pixelprune.training.recipe import TrainingOptions
 
 
 class Natural(TrainingOptions):

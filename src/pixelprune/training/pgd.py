@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelprune.attacks.balls import LinfBall
+from pixelprune.attacks.narrowing import Model
 from pixelprune.options import PixelDistance
-from pixelprune.training.recipe import Model, TrainingOptions
+from pixelprune.training.recipe import TrainingOptions
 
 
 class PGDTraining(TrainingOptions):

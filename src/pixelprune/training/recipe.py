@@ -1,15 +1,13 @@
 """What every training shares: the options of the loop, and the place where a member perturbs its images."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from pixelprune.attacks.narrowing import Model
 from pixelprune.options import Options
-
-Model = Callable[[Tensor], Tensor]
 
 
 class TrainingOptions(Options):

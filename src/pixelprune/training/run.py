@@ -1,7 +1,8 @@
 """The training of one run, from files to files: data, masks and options in; weights, curve and card out."""
 
+import inspect
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas
 import torch
@@ -47,12 +48,14 @@ def train(
         training=training.model_dump(mode="json"),
         seed=seed,
         files=[state.file_digest(path) for path in [*files, pruned_folder / "train.npy", pruned_folder / "card.json"]],
-        code=closure.digest(closure.closure(Path(__file__))),
-        device=device.type,
+        code=closure.digest(sources(network, training)),
+        device=[device.type, task.bfloat16],
     )
     with state.locked(name) as folder:
         outcome = loop.train(model, task, folder, each_epoch=lambda line: print(f"  {line}", flush=True))
+        held_out = data.validation is not None and bool(data.validation.any())
         card = _card(network, training, outcome, classes) | {
+            "selected_by": f"{training.select} accuracy on the {'validation part' if held_out else 'training images'}",
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "macs": multiply_adds(model, strategy.height, strategy.width),
             "seed": seed,
@@ -67,6 +70,12 @@ def train(
         artifacts.save_json(out / "card.json", card)
         state.forget(folder)
     return card
+
+
+def sources(network: NetworkOptions, training: TrainingOptions) -> set[Path]:
+    """The files that decide the outcome. The members' own are imported by the stage, not from here."""
+    own = (Path(inspect.getfile(type(member))) for member in (network, training))
+    return set().union(*(closure.closure(file) for file in (Path(__file__), *own)))
 
 
 def build(
@@ -99,14 +108,12 @@ def _card(
 ) -> dict[str, Any]:
     best = outcome.curve[outcome.best_epoch - 1]
     last = outcome.curve[-1]
-    select: Literal["clean", "robust"] = training.select
     return {
         "network": network.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
         "classes": classes,
         "best_epoch": outcome.best_epoch,
         "epochs": training.epochs,
-        "selected_by": f"{select} accuracy on the validation part",
         "alarm": outcome.alarm,
         "validation_clean": round(best["validation_clean"], 4),
         "validation_robust": round(best["validation_robust"], 4),
