@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL.ImageFile
 import pytest
 from contracts import official
 from hypothesis import HealthCheck, given, settings
@@ -191,10 +192,26 @@ def test_truncated_image(ending):
     content = official.encoded(PHOTO, ending)
     for share in (0.1, 0.5, 0.95):
         assert message(decode, content[: int(share * len(content))], "a/b") in (
-            "a/b: the image ends too early. Replace the file.",
+            "a/b: the image is damaged or ends too early. Replace the file.",
             "a/b: not an image that can be read. Replace the file.",
         )
     assert decode(content, "a/b").shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_a_whole_image_with_data_behind_it(ending):
+    content = official.encoded(PHOTO, ending)
+    video = bytes(10_000)  # as phones append it to a photo
+    np.testing.assert_array_equal(decode(content + video, "a/b"), decode(content, "a/b"))
+
+
+def test_a_cut_photo_whose_preview_is_whole():
+    whole = official.encoded(PHOTO, ".jpg")
+    preview = b"\xff\xe1" + struct.pack(">H", 2 + 4) + b"\xff\xd8\xff\xd9"
+    assert not PIL.ImageFile.LOAD_TRUNCATED_IMAGES
+    assert message(decode, whole[:2] + preview + whole[2:1000], "a/b") == (
+        "a/b: the image is damaged or ends too early. Replace the file."
+    )
 
 
 def test_image_that_claims_billions_of_pixels():

@@ -245,15 +245,31 @@ def test_a_mirror_with_sums_that_are_none(server, tmp_path, monkeypatch):
     assert cifar() == f"{tmp_path / 'm'}/SHA256SUMS: line 1: found '<html>', expected 'sha256  name'. Make it again."
 
 
-def test_a_damaged_download_is_found_again(server, monkeypatch):
-    path = official.tar_gz(Path("cifar-10-binary.tar.gz"), official.cifar_binary())
-    (Path(".pixelprune") / "downloads").mkdir(parents=True)
-    path.rename(Path(".pixelprune") / "downloads" / path.name)
-    found = cifar()
-    assert found.startswith(".pixelprune/downloads/cifar-10-binary.tar.gz: found md5:")
-    assert found.endswith(
-        ", expected md5:c32a1d4ab5d03f1284b67883e8d87530. The copy is damaged: delete it and run again."
-    )
+def test_a_damaged_download_is_fetched_once_more(server, tmp_path):
+    (tmp_path / "a.bin").write_bytes(CONTENT[:-1] + b"\0")
+    fetch.download(f"{server.at}/a.bin", tmp_path / "a.bin", MD5, quiet)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    fetch.download(f"{server.at}/a.bin", tmp_path / "a.bin", MD5, quiet)
+    assert server.seen == [("/a.bin", None)]
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_mirror_that_was_made_again(server, tmp_path, monkeypatch, right):
+    name = "cifar-10-binary.tar.gz"
+    monkeypatch.setenv("PIXELPRUNE_MIRROR", server.at)
+    for count in (30, 20):
+        members = official.cifar_binary()
+        members["cifar-10-batches-bin/test_batch.bin"] = members["cifar-10-batches-bin/test_batch.bin"][: 3073 * count]
+        content = official.tar_gz(tmp_path / f"{count}.tar.gz", members).read_bytes()
+        served = content if right or count == 30 else content[::-1]
+        server.files = {f"/{name}": served, "/SHA256SUMS": sums({name: content})}
+        if right or count == 30:
+            assert len(read(name="cifar10")[1]) == count
+    if not right:
+        found, listed = (hashlib.sha256(data).hexdigest() for data in (served, content))
+        assert cifar() == (
+            f"{server.at}/{name}: found sha256:{found}, expected sha256:{listed}. The copy was deleted. {INSTEAD}"
+        )
 
 
 def test_a_truncated_batch(server, tmp_path, monkeypatch):
@@ -278,6 +294,7 @@ def test_a_gtsrb_table_with_a_box_outside_of_its_photo(server, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
+        (b"[[10.0, 20.0, 42.0, 20.0, 42.0, 52.0, 10.0, 52.0]]", b"[]", "annotation id 10: list index"),
         (b'"bbox": [10.0, 20.0, 32.0, 32.0]', b'"bbox": [10.0, 20.0, -1.0, 32.0]', "annotation 0: ValueError: the box"),
         (b"[10.0, 20.0, 42.0, 20.0, ", b"[10.0, 20.0, 42.0, ", "a polygon needs at least three corners"),
         (b'"area": 1024.0', b'"arae": 1024.0', "annotation 0: KeyError: 'area'"),
@@ -394,6 +411,10 @@ def test_folder_with_links_that_lead_out(tmp_path):
         (
             "image,label,split\nant/0.png,a,train\nbee/0.png,b,test\n",
             ": found no training image of 'b'. Add some, or leave the class out.",
+        ),
+        (
+            "image,label,group,split\nant/0.png,a,g,train\nbee/0.png,b,h,train\nant/1.png,a,h,test\n",
+            ": found the group 'h' in train and in test, expected it in one part. Correct the column split of table.c",
         ),
     ],
 )

@@ -78,7 +78,7 @@ def outline(entry: Found, table: str) -> NDArray[np.bool_]:
                     raise ValueError("a polygon needs at least three corners, each with x and y")
             coded = mask.merge(mask.frPyObjects(parts, height, width))
         drawn: NDArray[np.bool_] = mask.decode(coded).astype(bool)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{table}: annotation id {entry.id}: {error}. {AGAIN}") from None
     if drawn.shape != (height, width):
         raise DataError(f"{table}: annotation id {entry.id}: found an outline of {drawn.shape}. {AGAIN}")

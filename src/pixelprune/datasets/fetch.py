@@ -25,15 +25,17 @@ INSTEAD = "Try again later, or set PIXELPRUNE_MIRROR to a folder or an address t
 
 
 def download(address: str, goal: Path, checksum: str | None, progress: Progress) -> Path:
-    """Fetches `address` as `goal`; what is there already stays.
+    """Fetches `address` as `goal`; what is there already stays, but for a copy with another checksum.
 
     checksum: "md5:..." or the like, None where none is known. Bytes arrive in goal.part; a broken transfer is resumed,
     now and at the next call. Raises DataError: no connection, refused, a web page, another size, another checksum.
     """
-    if goal.exists():
-        return goal
     part = goal.with_name(f"{goal.name}.part")
     try:
+        if goal.exists():
+            if checksum is None or digest(goal, checksum.split(":")[0], progress) == checksum:
+                return goal
+            goal.unlink()
         goal.parent.mkdir(parents=True, exist_ok=True)
         if checksum is None:
             part.unlink(missing_ok=True)
@@ -67,12 +69,12 @@ def small(session: requests.Session, address: str, limit: int) -> bytes | None:
                 if answer.status_code in (404, 410):
                     return None
                 _refuse_answer(address, answer)
-                content = b""
+                content = bytearray()
                 for block in answer.iter_content(CHUNK):
                     content += block
                     if len(content) > limit:
                         raise DataError(f"{address}: found more than {limit} bytes, expected at most that.")
-                return content
+                return bytes(content)
         except requests.RequestException as error:
             if attempt == ATTEMPTS - 1:
                 raise DataError(f"{address}: no connection ({_words(error)}). {INSTEAD}") from None

@@ -71,6 +71,13 @@ class Folder(DatasetOptions):
         for part in ("train", "test"):
             if not any(item.part == part for item in items):
                 raise DataError(f"{root}: found no {part} image. Add images or groups, or change dataset.test_share.")
+        grouped = {(item.group, item.part) for item in items if item.group is not None}
+        for group, side in sorted(grouped, key=str):
+            if side == "train" and (group, "test") in grouped:
+                raise DataError(
+                    f"{root}: found the group {group!r} in train and in test, expected it in one part. Correct the "
+                    f"column split of {self.csv}."
+                )
         training = {item.label for item in items if item.part == "train"}
         for label in classes:
             if label not in training:

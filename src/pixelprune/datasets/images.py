@@ -13,9 +13,6 @@ from pixelprune.errors import DataError
 PIXELS = 50_000_000
 """The largest photo that is decoded; a small file can claim billions of pixels."""
 
-_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
-"""How a whole JPEG and PNG begins -> what stands near its end. OpenCV fills what is missing with grey."""
-
 
 def decode(content: bytes, where: str, *, upright: bool = False, grey: bool = False) -> NDArray[np.uint8]:
     """uint8 (H, W, 3) RGB, or (H, W) if grey; one-channel images have three equal channels.
@@ -24,9 +21,6 @@ def decode(content: bytes, where: str, *, upright: bool = False, grey: bool = Fa
     """
     cv2 = compat.cv2()
     height, width = _measured(content, where)
-    for begin, end in _ENDS.items():
-        if content.startswith(begin) and end not in content[-4096:]:
-            raise DataError(f"{where}: the image ends too early. Replace the file.")
     flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
     flags |= 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -62,16 +56,26 @@ def resized_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
 
 
 def _measured(content: bytes, where: str) -> tuple[int, int]:
-    """Height and width that the file's header claims, without decoding it."""
+    """Height and width, of a file that is whole: OpenCV may fill what is missing with grey."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
             with PIL.Image.open(io.BytesIO(content)) as image:
                 width, height = image.size
+                if not 0 < width * height <= PIXELS:
+                    raise DataError(
+                        f"{where}: found {width} x {height} pixels, expected 1 to {PIXELS}. Shrink the image."
+                    )
+                _refuse_cut(image, where)
     except PIL.Image.DecompressionBombError:
         raise DataError(f"{where}: found too many pixels, expected at most {PIXELS}. Shrink the image.") from None
     except (OSError, SyntaxError, ValueError, OverflowError):
         raise DataError(f"{where}: not an image that can be read. Replace the file.") from None
-    if not 0 < width * height <= PIXELS:
-        raise DataError(f"{where}: found {width} x {height} pixels, expected 1 to {PIXELS}. Shrink the image.")
     return height, width
+
+
+def _refuse_cut(image: PIL.Image.Image, where: str) -> None:
+    try:
+        image.load()
+    except OSError:
+        raise DataError(f"{where}: the image is damaged or ends too early. Replace the file.") from None
