@@ -52,6 +52,8 @@ def load() -> Study:
 def check(study: Study) -> None:
     """What no entry can know by itself: that the entries fit together. Raises ParamsError."""
     mistakes = [*_strategies(study), *_maps(study)]
+    if not study.segmenters:
+        mistakes.append("segmenters: found none, expected at least one, whose folder the report reads; grabcut will do")
     if len(set(study.seeds)) < len(study.seeds):
         mistakes.append(f"seeds: found {list(study.seeds)}, expected each seed once")
     if mistakes:

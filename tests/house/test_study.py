@@ -97,12 +97,22 @@ def test_a_map_of_another_kind_of_path_is_told_by_its_own_field(mistakes) -> Non
     ]
 
 
+NO_SEGMENTER = "segmenters: found none, expected at least one, whose folder the report reads; grabcut will do"
+
+
 def test_without_segmenters_the_message_says_so(mistakes) -> None:
     lines = mistakes(segmenters={"grabcut": None})
     assert lines == [
         f"maps.{key}.reads: found 'data/segments/grabcut', expected a segmenter's output: none: segmenters is empty"
         for key in ("foreground", "background", "shifted")
-    ]
+    ] + [NO_SEGMENTER]
+
+
+def test_a_study_without_foreground_needs_a_segmenter_too(mistakes) -> None:
+    """DVC would stop at the report: it depends on data/segments, which nothing would make."""
+    own = ("foreground", "background", "shifted")
+    unused = dict.fromkeys(own)
+    assert mistakes(segmenters={"grabcut": None}, maps=unused, strategies=unused) == [NO_SEGMENTER]
 
 
 def test_each_seed_once(mistakes) -> None:
