@@ -51,6 +51,13 @@ def test_the_attack():
     assert torch.equal(found[..., 4:], IMAGES[..., 4:])
 
 
+def test_the_examples_make_tensors_where_the_images_are():
+    page = (ROOT / "docs/extending.md").read_text()
+    made = re.findall(r"torch\.(?:arange|linspace|zeros|ones|full|tensor)\((?:[^()]|\([^()]*\))*\)", page)
+    assert made
+    assert all("device=images.device" in call for call in made), made
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
