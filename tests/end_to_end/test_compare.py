@@ -13,7 +13,7 @@ from pixelprune.__main__ import main
 PYTHON = sys.executable
 
 STAGE = """
-import sys
+import json, sys
 from pathlib import Path
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq, yaml
 strategy, training, seed = sys.argv[1:]
@@ -40,6 +40,7 @@ folder.mkdir(parents=True, exist_ok=True)
 pq.write_table(rows, folder / "rows.parquet")
 clean = {"image": image, "label": label, "group": image, "pred": stands(own["clean"])}
 pq.write_table(table(clean, types), folder / "clean.parquet")
+(folder / "checks.json").write_text(json.dumps([{"id": "E1", "severity": "F", "verdict": own.get("check", "pass")}]))
 """
 
 PIPELINE = """

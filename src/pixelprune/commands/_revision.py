@@ -16,7 +16,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.repo.index import Index
 
-from pixelprune.errors import ArtifactError, PixelpruneError
+from pixelprune.errors import ArtifactError, ParamsError, PixelpruneError
 
 WORKSPACE = "workspace"
 FETCH = "Run `dvc pull`, or `dvc fetch --all-commits` for older revisions."
@@ -33,15 +33,29 @@ class Revision:
 
     def table(self, run: str, file: str) -> pd.DataFrame:
         """A parquet file of a run. Raises ArtifactError where the cache lacks it."""
+        where, content = self._file(run, file)
+        try:
+            return pd.read_parquet(BytesIO(content))
+        except (ValueError, OSError) as error:
+            raise ArtifactError(f"{where}: not a whole parquet file ({error}).") from None
+
+    def fatal(self, run: str) -> list[str]:
+        """Ids of the checks whose failure makes the run invalid. Raises ArtifactError where the cache lacks them."""
+        where, content = self._file(run, "checks.json")
+        try:
+            failed = [check for check in json.loads(content) if check["verdict"] == "fail"]
+            return [str(check["id"]) for check in failed if check["severity"] == "F"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{where}: not a list of checks ({error}). Run `dvc repro` there again.") from None
+
+    def _file(self, run: str, file: str) -> tuple[str, bytes]:
+        """What messages call it, and what it holds."""
         where = f"{self.name}: results/{run}/{file}"
         listing = json.loads(self._object(self.results[run], where))
         hashes = {entry["relpath"]: entry["md5"] for entry in listing}
         if file not in hashes:
             raise ArtifactError(f"{where}: the folder of this revision has no such file.")
-        try:
-            return pd.read_parquet(BytesIO(self._object(hashes[file], where)))
-        except (ValueError, OSError) as error:
-            raise ArtifactError(f"{where}: not a whole parquet file ({error}).") from None
+        return where, self._object(hashes[file], where)
 
     def _object(self, digest: str, where: str) -> bytes:
         try:
@@ -66,8 +80,7 @@ def _read(repo: Any, study: str, rev: str) -> Revision:
     pipeline = repo.fs.join(folder, "dvc.yaml")
     if not repo.fs.exists(pipeline):
         raise PixelpruneError(f"{name}: {PurePosixPath(study, 'dvc.yaml')} does not exist there: no study to compare.")
-    with repo.fs.open(repo.fs.join(folder, "params.yaml"), encoding="utf-8") as file:
-        params = yaml.safe_load(file)
+    params = _params(repo, repo.fs.join(folder, "params.yaml"), f"{name}: {PurePosixPath(study, 'params.yaml')}")
     results = {}
     for out in Index.from_file(repo, pipeline).outs:
         parts = repo.fs.relparts(out.fs_path, folder)
@@ -76,3 +89,17 @@ def _read(repo: Any, study: str, rev: str) -> Revision:
     if not results:
         raise ArtifactError(f"{name}: dvc.lock records no results. Run `dvc repro` there and commit dvc.lock.")
     return Revision(name, params, results, Path(repo.cache.local.path))
+
+
+def _params(repo: Any, path: str, where: str) -> dict[str, Any]:
+    try:
+        with repo.fs.open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except FileNotFoundError:
+        raise ParamsError(f"{where} does not exist there: no study to compare.") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ParamsError(f"{where}: not readable as YAML. Mend it.\n  {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else type(content).__name__
+        raise ParamsError(f"{where}: found {found}, expected a mapping of sections")
+    return content

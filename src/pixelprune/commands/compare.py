@@ -1,10 +1,11 @@
 """Compares the accuracies of two revisions, image by image, and can fail on a significant drop.
 
-Runs whose results are the same byte for byte are listed as unchanged without being read.
+Runs whose results are the same byte for byte are listed as unchanged without being read. Robust accuracies of invalid
+runs are not printed: a run that is invalid only in the second revision is named, and is a drop for --gate.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +33,20 @@ class Outcome:
     unchanged: list[str] = field(default_factory=list)
     only_before: list[str] = field(default_factory=list)
     only_after: list[str] = field(default_factory=list)
+    invalid_before: dict[str, list[str]] = field(default_factory=dict)
+    """Changed runs -> ids of the fatal checks that failed. Their robust accuracies are not compared."""
+    invalid_after: dict[str, list[str]] = field(default_factory=dict)
     attacks: list[str] = field(default_factory=list)
     ladders_differ: bool = False
 
+    @property
+    def broken(self) -> list[str]:
+        """Valid before, invalid after."""
+        return [run for run in self.invalid_after if run not in self.invalid_before]
+
 
 def main(arguments: list[str]) -> int:
-    """Exit status: 0 compared, 1 a significant drop with --gate, 2 nothing to compare."""
+    """Exit status: 0 compared, 1 with --gate a significant drop or a run that became invalid, 2 nothing to compare."""
     options = parser().parse_args(arguments)
     from pixelprune.commands import _revision
 
@@ -46,7 +55,7 @@ def main(arguments: list[str]) -> int:
     outcome = compared(before, after, options.access)
     show(outcome, options)
     drops = [run for run, one in outcome.changed if one.significant(options.alpha) and one.difference.value < 0]
-    return 1 if options.gate and drops else 0
+    return 1 if options.gate and (drops or outcome.broken) else 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
         "--access", default="kept", help="of pruned runs (default: kept); the strategy none has only full"
     )
     words.add_argument("--alpha", type=_share, default=0.05, help="level of a significant difference (default: 0.05)")
-    words.add_argument("--gate", action="store_true", help="exit with 1 on a significant drop")
+    words.add_argument(
+        "--gate", action="store_true", help="exit with 1 on a significant drop, or where a run became invalid"
+    )
     words.add_argument("--markdown", action="store_true", help="print Markdown instead of a terminal table")
     return words
 
@@ -83,7 +94,10 @@ def compared(before: "Revision", after: "Revision", access: str) -> Outcome:
 
 
 def _compare_run(run: str, before: "Revision", after: "Revision", access: str, outcome: Outcome) -> None:
-    """Adds the clean accuracy on all test images, and the robust one on the attacked images for every threat."""
+    """Adds the clean accuracy on all test images, and the robust one on the attacked images for every threat.
+
+    No robust one where the run is invalid in either revision.
+    """
     from numpy.random import default_rng
 
     from pixelprune.evaluation import comparison, rows, worst_case
@@ -107,6 +121,12 @@ def _compare_run(run: str, before: "Revision", after: "Revision", access: str, o
     groups = clean_after.set_index("image").sort_index()["group"]
     line = comparison.compare("clean", _right(clean_before), _right(clean_after), groups, default_rng(0))
     outcome.changed.append((run, line))
+    failed = before.fatal(run), after.fatal(run)
+    for ids, invalid in zip(failed, (outcome.invalid_before, outcome.invalid_after), strict=True):
+        if ids:
+            invalid[run] = ids
+    if any(failed):
+        return
     for threat in sorted(set(second["threat"])):
         eps = _headline(before, after, threat, second)
         stood, stands = (worst_case.standing(table, own, threat, eps) for table in (first, second))
@@ -166,10 +186,17 @@ def _notes(outcome: Outcome, options: argparse.Namespace) -> list[str]:
         ("Unchanged (the same results, byte for byte)", outcome.unchanged),
         ("Only before", outcome.only_before),
         ("Only after", outcome.only_after),
+        ("Invalid before, robust accuracy not compared (fatal checks)", _reasons(outcome.invalid_before)),
+        ("Invalid after, robust accuracy not compared (fatal checks)", _reasons(outcome.invalid_after)),
+        ("Became invalid, which --gate takes as a drop", outcome.broken),
     ):
         if runs:
             notes.append(f"{words}: {', '.join(runs)}.")
     return notes
+
+
+def _reasons(invalid: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"{run} ({', '.join(ids)})" for run, ids in invalid.items()]
 
 
 def _markdown(title: str, lines: Sequence[tuple[str, ...]], notes: list[str]) -> None:
