@@ -227,6 +227,14 @@ def test_lineage_shows_what_the_results_came_from(tmp_path, monkeypatch, capsys)
     assert "download" in out
 
 
+def test_lineage_helps_where_there_is_no_study(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        lineage.main(["--help"])
+    assert end.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
 def test_lineage_names_the_commit_and_that_files_differ(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert lineage.commit() is None

@@ -25,8 +25,9 @@ LOCK = Path("dvc.lock")
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m pixelprune lineage", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--json", action="store_true", help="everything, hashes in full, for another program")
+    as_json = parser.parse_args(words).json
     found = lineage()
-    if parser.parse_args(words).json:
+    if as_json:
         print(json.dumps(found, indent=1, sort_keys=True))
     else:
         show(found)
