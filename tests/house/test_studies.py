@@ -63,21 +63,6 @@ def test_check_crosses_the_sections(tmp_path, monkeypatch):
     assert "seeds: found [0, 0], expected each seed once" in text
 
 
-REPORT = "id,title,found,threshold,severity,verdict\n"
-
-
-@pytest.mark.parametrize(
-    ("rows", "status"),
-    [("", 0), ("E1,t,1,2,F,pass\n", 0), ("E1,t,1,2,W,fail\n", 0), ("E1,t,1,2,F,fail\nE2,t,1,2,F,pass\n", 1)],
-)
-def test_the_report_is_judged_by_its_fatal_checks(tmp_path, monkeypatch, capsys, rows, status):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "report").mkdir()
-    check.CHECKS.write_text(REPORT + rows)
-    assert check.main(["--report"]) == status
-    assert ("failed: E1: t: found 1, expected 2" in capsys.readouterr().out) is bool(status)
-
-
 def test_stages_are_counted_as_dvc_unfolds_them(tmp_path):
     path = tmp_path / "dvc.yaml"
     path.write_text(

@@ -1,13 +1,15 @@
 """A small invented study, written once, and the report made from it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pixelprune.reporting import collect
-from pixelprune.reporting.collect import Results
+from pixelprune.reporting.collect import Results, ThreatEntry
 from pixelprune.reporting.write import write
 from reporting import synthetic
 
@@ -32,6 +34,23 @@ def read(root: Path, **named: Any) -> Results:
         "ladder": synthetic.LADDER,
     }
     return collect.read(root, **(grid | named))
+
+
+def with_second_threat(results: Results) -> Results:
+    """The same attacks once more, as a threat `small` of the same norm at smaller radii."""
+    small = ThreatEntry("small", "linf", synthetic.EPS[:2], synthetic.EPS[1])
+    runs = {}
+    for key, run in results.runs.items():
+        again = run.rows[(run.rows["threat"] == "linf") & (run.rows["eps"] <= small.headline)]
+        runs[key] = replace(run, rows=pd.concat([run.rows, again.assign(threat="small")], ignore_index=True))
+    return replace(results, runs=runs, threats={**results.threats, "small": small})
+
+
+def with_failed(results: Results, strategies: set[str]) -> Results:
+    """A fatal check of every run of these strategies fails."""
+    failed = [{"id": "E2", "title": "check E2", "found": "1", "threshold": "0", "severity": "F", "verdict": "fail"}]
+    runs = {key: replace(run, checks=failed) if key[0] in strategies else run for key, run in results.runs.items()}
+    return replace(results, runs=runs)
 
 
 @pytest.fixture(scope="session")

@@ -2,19 +2,22 @@
 
 import base64
 import hashlib
+import io
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from pixelprune.reporting import palette
+from pixelprune.reporting import palette, pictures
 from pixelprune.reporting.analysis import analyze
 from pixelprune.reporting.page import prose, render
 from pixelprune.reporting.write import LIMIT, write
 from reporting import synthetic
-from reporting.conftest import LINEAGE, Study, read
+from reporting.conftest import LINEAGE, Study, read, with_failed, with_second_threat
 
 VOID = {"meta", "img", "br", "link", "path", "rect", "circle"}
 
@@ -182,10 +185,67 @@ def _mix(first: str, second: str, share: float) -> str:
     return "#" + "".join(f"{round(part):02X}" for part in parts)
 
 
+SHARES = {"none": synthetic.STRATEGIES["none"]} | {
+    f"random{share}": {"map": "random", "keep": share / 100, "fill": "black"} for share in (25, 50, 75)
+}
+
+
+def ids(page: Page) -> list[str]:
+    return [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+
+
 def test_keep_shares_are_drawn_from_three_on(study: Study) -> None:
-    shares = {f"random{share}": {"map": "random", "keep": share / 100, "fill": "black"} for share in (25, 50, 75)}
-    strategies = {"none": synthetic.STRATEGIES["none"], **shares}
-    results = study(strategies=strategies, count=32, attacked=24)
+    results = study(strategies=SHARES, count=32, attacked=24)
     text = render(results, [analyze(results, results.threats["linf"])], {})
     assert 'id="keep"' in text
     assert "random is most robust at" in text
+    found = ids(Page(text))
+    assert len(found) == len(set(found))
+
+
+def test_keep_shares_of_invalid_runs_are_not_drawn(study: Study) -> None:
+    results = study(strategies=SHARES, count=32, attacked=24)
+    for failed in (set(SHARES), set(SHARES) - {"none"}):
+        broken = with_failed(results, failed)
+        assert 'id="keep"' not in render(broken, [analyze(broken, broken.threats["linf"])], {})
+
+
+def test_two_threats_share_no_id_and_are_told_apart(study: Study) -> None:
+    results = with_second_threat(study(count=32, attacked=24))
+    text = render(results, [analyze(results, threat) for threat in results.threats.values()], {})
+    found = ids(Page(text))
+    assert len(found) == len(set(found))
+    assert "decomposition-small-adversarial" in found
+    assert "adversarial training, threat small (L∞)" in text
+
+
+def test_severities_are_named_as_their_generator(text: str) -> None:
+    assert "severities as in CIFAR-10-C" in text
+
+
+@pytest.mark.parametrize("sheets", [0, 1])
+def test_sheets_end_before_the_budget_does(study: Study, monkeypatch: pytest.MonkeyPatch, sheets: int) -> None:
+    results = study(count=32, attacked=24)
+    analysis = analyze(results, results.threats["linf"])
+    whole = pictures.sheets(results, analysis)
+    assert len(whole) == 2
+    sizes = [sum(len(tile.uri) for row in sheet.rows for tile in row.tiles) for sheet in whole]
+    monkeypatch.setattr(pictures, "BUDGET", sum(sizes[: sheets + 1]) - 1)
+    assert pictures.sheets(results, analysis) == whole[:sheets]
+
+
+def test_a_sheet_of_large_noise_fits_the_budget() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    uri = pictures._png(noise)
+    assert len(uri) * pictures.ROWS * len(pictures.COLUMNS) <= pictures.BUDGET
+    tile = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    assert tile.size == (128, 128)
+    assert np.isin(np.asarray(tile).astype(int) @ [1, 256, 65536], noise.astype(int) @ [1, 256, 65536]).all()
+
+
+@pytest.mark.parametrize("kind", ["foreground", "shifted", "random"])
+def test_none_may_have_any_map(study: Study, kind: str) -> None:
+    results = study(strategies={"none": {"map": kind, "keep": 1, "fill": "black"}, "pca": synthetic.STRATEGIES["pca"]})
+    analysis = analyze(results, results.threats["linf"])
+    assert (analysis.focus, analysis.control) == ("pca", None)
+    render(results, [analysis], {})

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from pixelprune.commands import check
 from pixelprune.commands import results as command
 from pixelprune.errors import ArtifactError, ParamsError
 from pixelprune.reporting import terminal
 from pixelprune.reporting.analysis import analyze
+from pixelprune.reporting.collect import ThreatEntry
 from pixelprune.reporting.summary import summary
 from pixelprune.reporting.write import write
 from reporting import synthetic
-from reporting.conftest import Study, read
+from reporting.conftest import Study, read, with_second_threat
 
 
 def test_summary_has_short_keys_and_four_digits(finished: Path) -> None:
@@ -70,6 +72,21 @@ def test_only_named_runs_are_read(finished: Path) -> None:
         read(finished, seeds=(7,))
 
 
+@pytest.mark.parametrize("eps", [["4/255", "8/255"], [4 / 255, 8 / 255]])
+@pytest.mark.parametrize("rest", [{}, {"headline": None}, {"norm": "linf"}])
+def test_threats_are_read_as_the_attacks_read_them(finished: Path, eps: list[object], rest: dict[str, object]) -> None:
+    few = {"strategies": {"none": synthetic.STRATEGIES["none"]}}
+    entry = read(finished, threats={"linf": {"eps": eps} | rest}, **few).threats["linf"]
+    assert entry == ThreatEntry("linf", "linf", (4 / 255, 8 / 255), 8 / 255)
+    one = read(finished, threats={"linf": {"eps": eps[1]} | rest}, **few).threats["linf"]
+    assert one == ThreatEntry("linf", "linf", (8 / 255,), 8 / 255)
+
+
+def test_a_threat_that_is_none_is_named(finished: Path) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml: 1 to fix\n  threats\.linf\.eps"):
+        read(finished, threats={"linf": {"eps": []}})
+
+
 def test_a_study_without_corruptions(study: Study, tmp_path: Path) -> None:
     results = study(count=32, attacked=24)
     runs = {key: replace(run, corruptions=run.corruptions.head(0)) for key, run in results.runs.items()}
@@ -111,3 +128,63 @@ def test_no_difference_to_an_invalid_result(study: Study) -> None:
     assert analysis.entries["foreground", "adversarial"].against_none is None
     assert analysis.entries["foreground", "adversarial"].against_control is not None
     assert "budget" not in summary([analysis])["foreground"]["adversarial"]
+
+
+def test_two_threats_are_told_apart(study: Study, tmp_path: Path) -> None:
+    results = with_second_threat(study(count=32, attacked=24))
+    write(results, tmp_path / "report", tmp_path / "metrics", {})
+    out = io.StringIO()
+    terminal.show(tmp_path / "report", Console(file=out, width=terminal.WIDTH, color_system=None))
+    for text in (out.getvalue(), terminal.markdown(tmp_path / "report")):
+        headings = [line for line in text.splitlines() if line.startswith("threat ")]
+        assert headings[0].startswith("threat linf: linf 8/255, worst of noise, fgsm, pgd; n = 32 clean, 24 attacked")
+        assert headings[1].startswith("threat small: linf 4/255, worst of noise, fgsm, pgd; n = 32 clean, 24 attacked")
+        assert text.index(headings[0]) < text.index("foreground") < text.index(headings[1])
+
+
+def test_the_tests_under_all_threats_are_one_family(study: Study) -> None:
+    results = study(count=48, attacked=40)
+    alone = analyze(results, results.threats["linf"])
+    two = with_second_threat(results)
+    first, second = (analyze(two, threat) for threat in two.threats.values())
+    assert first.family == second.family == 2 * alone.family
+    for key, entry in alone.entries.items():
+        if entry.against_none is not None:
+            compared = first.entries[key].against_none
+            assert compared is not None
+            assert (compared.p, compared.difference) == (entry.against_none.p, entry.against_none.difference)
+            assert compared.adjusted >= entry.against_none.adjusted
+    everything = [
+        compared
+        for analysis in (first, second)
+        for entry in analysis.entries.values()
+        for compared in (entry.against_none, entry.against_control)
+        if compared is not None
+    ]
+    least = min(everything, key=lambda compared: compared.p)
+    assert least.adjusted == pytest.approx(min(1, first.family * least.p))
+
+
+@pytest.mark.parametrize(("failed", "status"), [({}, 0), ({"E1": "W"}, 0), ({"E1": "F"}, 1)])
+def test_the_report_is_judged_by_its_fatal_checks(
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failed: dict[str, str],
+    status: int,
+) -> None:
+    write(study(failed=failed, count=32, attacked=24), tmp_path / "report", tmp_path / "metrics", {})
+    monkeypatch.chdir(tmp_path)
+    assert check.main(["--report"]) == status
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 3 * status
+    line = "failed: E1 foreground/adversarial/0: check E1: found 0 images, expected 0 images"
+    assert (line in lines) is bool(status)
+
+
+def test_a_table_without_runs_is_no_table_of_checks(tmp_path: Path) -> None:
+    path = tmp_path / "checks.csv"
+    path.write_text("id,title,found,threshold,severity,verdict\nE1,t,1,2,F,fail\n")
+    with pytest.raises(ArtifactError, match="not a table of checks"):
+        check.report(path)

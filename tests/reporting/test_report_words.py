@@ -128,6 +128,11 @@ def test_terms_of_the_lead_add_up(known: tuple[Results, Analysis]) -> None:
     assert terms["total"] == pytest.approx(sum(terms[key] for key in ("budget", "location", "clean", "hardening")))
 
 
+def test_what_pruning_costs_has_no_sign(known: tuple[Results, Analysis]) -> None:
+    assert "pruning costs 5.1 pt [3.0, 7.2]." in told(*known, clean_difference=Estimate(-0.051, -0.072, -0.03, 48))
+    assert "pruning adds 5.1 pt [3.0, 7.2]." in told(*known, clean_difference=Estimate(0.051, 0.03, 0.072, 48))
+
+
 def test_groups_are_named(known: tuple[Results, Analysis]) -> None:
     results, analysis = known
     tracks = replace(results, data=dict(results.data) | {"groups": "track"})

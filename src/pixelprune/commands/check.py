@@ -42,13 +42,13 @@ def report(path: Path = CHECKS) -> int:
     try:
         checks = pandas.read_csv(path, dtype=str, keep_default_na=False)
         failed = checks[(checks["severity"] == "F") & (checks["verdict"] == "fail")]
+        named = [("/".join(row[["strategy", "training", "seed"]]), row) for _, row in failed.iterrows()]
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file. {AGAIN}") from None
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{path}: not a table of checks ({error}). Delete it and run `dvc repro`.") from None
-    for _, row in failed.iterrows():
-        run = f" {row['run']}" if "run" in checks else ""
-        print(f"failed: {row['id']}{run}: {row['title']}: found {row['found']}, expected {row['threshold']}")
+    for place, row in named:
+        print(f"failed: {row['id']} {place}: {row['title']}: found {row['found']}, expected {row['threshold']}")
     verdicts = checks["verdict"].value_counts()
     print(f"{path}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
     return 1 if len(failed) else 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ ALPHA = 0.05
 class Comparison:
     """Robust accuracy against another strategy's, on the same images.
 
-    p: exact McNemar of the two networks, the largest over the seeds; adjusted: Holm, over the report's whole family.
+    p: exact McNemar of the two networks, the largest over the seeds; adjusted: Holm, over all tests of the report.
     """
 
     other: str
@@ -77,7 +78,7 @@ class Analysis:
     training: str
     """The training that the first screen speaks of: that under which `none` is the most robust."""
     family: int
-    """How many tests Holm's correction covers."""
+    """How many tests Holm's correction covers: those of the report, under all its threats."""
     attacked: int
     tested: int
 
@@ -107,7 +108,7 @@ def analyze(results: Results, threat: ThreatEntry) -> Analysis:
         control=control,
         focus=focus,
         training=training,
-        family=len(compared),
+        family=len(compared) * len(results.threats),
         attacked=first.rows["image"].nunique(),
         tested=len(first.clean),
     )
@@ -201,31 +202,37 @@ def _difference(a: NDArray[np.bool_], b: NDArray[np.bool_], of_image: NDArray[An
 
 
 def _comparisons(results: Results, threat: ThreatEntry, control: str | None) -> dict[tuple[str, str, str], Comparison]:
-    """Every strategy against none and against the control, keys (strategy, training, other); one family for Holm."""
-    found: dict[tuple[str, str, str], tuple[Estimate, float]] = {}
-    for training in results.trainings:
+    """Every strategy against none and against the control under one threat, keys (strategy, training, other).
+
+    The tests under all threats are one family for Holm: the report shows all of them.
+    """
+    p: dict[tuple[str, str, str, str], float] = {}
+    differences: dict[tuple[str, str, str], Estimate] = {}
+    for one, training in product(results.threats.values(), results.trainings):
         stands = {
-            name: robust(results.of(name, training), threat.name, threat.headline, own_access(name))
+            name: robust(results.of(name, training), one.name, one.headline, own_access(name))
             for name in results.strategies
         }
         of_image = groups(results.of(FULL, training)[0].rows).to_numpy()
-        for name in results.strategies:
-            for other in (FULL, control):
-                if other is None or name in (FULL, other):
-                    continue
-                difference = _difference(stands[name], stands[other], of_image, name, other, training, threat.name)
-                p = max(mcnemar(a, b).p for a, b in zip(stands[name], stands[other], strict=True))
-                found[name, training, other] = difference, p
-    adjusted = holm([p for _, p in found.values()])
+        for name, other in product(results.strategies, (FULL, control)):
+            if other is None or name in (FULL, other):
+                continue
+            pairs = zip(stands[name], stands[other], strict=True)
+            p[one.name, name, training, other] = max(mcnemar(a, b).p for a, b in pairs)
+            if one.name == threat.name:
+                words = (name, other, training, threat.name)
+                differences[name, training, other] = _difference(stands[name], stands[other], of_image, *words)
+    adjusted = dict(zip(p, holm(list(p.values())), strict=True))
     return {
-        key: Comparison(key[2], difference, p, float(corrected))
-        for (key, (difference, p)), corrected in zip(found.items(), adjusted, strict=True)
+        key: Comparison(key[2], difference, p[threat.name, *key], float(adjusted[threat.name, *key]))
+        for key, difference in differences.items()
     }
 
 
 def _named(results: Results, kind: str, oracle: bool | None = None) -> str | None:
+    """The first strategy with such a map; `none` is no candidate, whatever map it does not need."""
     for name, pruned in results.strategies.items():
-        if pruned.kind == kind and oracle in (None, pruned.oracle):
+        if name != FULL and pruned.kind == kind and oracle in (None, pruned.oracle):
             return name
     return None
 
@@ -236,5 +243,5 @@ def _control(results: Results) -> str | None:
 
 def _focus(results: Results) -> str | None:
     """The deployable foreground, else the oracle's, else the first strategy that is no control."""
-    others = [name for name, pruned in results.strategies.items() if not pruned.control]
+    others = [name for name, pruned in results.strategies.items() if name != FULL and not pruned.control]
     return _named(results, "foreground", oracle=False) or _named(results, "foreground") or next(iter(others), None)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from pixelprune import artifacts
+from pixelprune import artifacts, params
+from pixelprune.attacks.threat import Threat
 from pixelprune.errors import ArtifactError, ParamsError
 from pixelprune.evaluation.intervals import Estimate, Rate
-from pixelprune.options import PixelDistance
 
 if TYPE_CHECKING:
     import pandas
@@ -143,7 +142,8 @@ def read(
 ) -> Results:
     """The results under `root` of exactly the runs that the params name; other folders are not looked at.
 
-    Raises ParamsError without the strategy `none`; ArtifactError for a file that is missing or damaged.
+    Raises ParamsError without the strategy `none` or for a threat that is none; ArtifactError for a file that is
+    missing or damaged.
     """
     if FULL not in strategies:
         raise ParamsError(
@@ -168,9 +168,8 @@ def read(
 
 
 def _threat(name: str, options: Mapping[str, Any]) -> ThreatEntry:
-    distance = TypeAdapter(PixelDistance).validate_python
-    eps = tuple(distance(value) for value in options["eps"])
-    return ThreatEntry(name, options["norm"], eps, distance(options.get("headline", eps[-1])))
+    threat: Threat = params.validated(options, Threat, f"threats.{name}.")
+    return ThreatEntry(name, threat.norm, threat.eps, threat.headline)
 
 
 def _pruned(root: Path, name: str, options: Mapping[str, Any]) -> Pruned:

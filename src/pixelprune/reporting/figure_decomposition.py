@@ -23,7 +23,7 @@ def decomposition(results: Results, analysis: Analysis, training: str) -> Figure
     full = analysis.entries[FULL, training]
     if not entries or not full.judged.printable:
         return None
-    name = f"decomposition-{training}"
+    name = f"decomposition-{analysis.threat.name}-{training}"
     title = _title(entries, analysis)
     description = (
         f"One row a strategy, {training} training, {words.ball(analysis.threat)}, worst of "

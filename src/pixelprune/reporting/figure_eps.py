@@ -29,7 +29,7 @@ def small_multiples(results: Results, analysis: Analysis, training: str) -> Figu
             Series(FULL, "control", "open", _points(full)),
             Series(strategy[:12], "robust", "square", _points(own)),
         ]
-        name = f"eps-{training}-{strategy}"
+        name = f"eps-{threat.name}-{training}-{strategy}"
         text = f"{training} training. {strategy}: {_spoken(own)}. {FULL}: {_spoken(full)}."
         panels.append(panel(name, strategy, lines, _axis(threat), chance=_chance(results), description=text))
         above += [strategy] if all(own[eps].value >= full[eps].value for eps in threat.eps) else []
@@ -38,7 +38,7 @@ def small_multiples(results: Results, analysis: Analysis, training: str) -> Figu
     names = words.listed(above) if above else "no strategy"
     stand = "stand" if len(above) > 1 else "stands"
     return Figure(
-        name=f"eps-{training}",
+        name=f"eps-{threat.name}-{training}",
         title=f"At every eps, {names} {stand} on at least as many images as {FULL} does",
         description=f"{training} training, {words.norm(threat)}",
         panels=tuple(panels),
@@ -76,7 +76,7 @@ def overlay(results: Results, analysis: Analysis, strategy: str, training: str) 
         Series("kept", "robust", "square", _points(kept)),
         Series(f"full at {retrained:.2f} eps", "robust null", "", lines["kept"], band=False),
     ]
-    name = f"nulls-{training}-{strategy}"
+    name = f"nulls-{threat.name}-{training}-{strategy}"
     title = _finding(strategy, kept, lines["kept"], threat)
     text = f"{strategy}, {training} training. budget: {_spoken(budget)}. kept: {_spoken(kept)}. full: {_spoken(full)}."
     table = [*_table(FULL, "full", full), *_table(strategy, "budget", budget), *_table(strategy, "kept", kept)]

@@ -25,6 +25,8 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
             ordered = sorted([*names, FULL], key=lambda name: results.strategies[name].kept)
             shown = [analysis.entries[name, training] for name in ordered]
             shown = [entry for entry in shown if entry.judged.printable]
+            if all(entry.strategy == FULL for entry in shown):
+                continue
             at = [results.strategies[entry.strategy].kept for entry in shown]
             lines = [
                 Series(label, role, marker, [Point(x, s.value, s.low, s.high) for x, s in zip(at, shares, strict=True)])
@@ -49,8 +51,8 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
     if not panels:
         return None
     return Figure(
-        name="keep",
-        title=f"Share of pixels kept: {words.listed(moves)}",
+        name="keep-share",
+        title=f"Share of pixels kept: {words.listed(moves) or 'no valid result in the training of the first screen'}",
         description="Clean and robust accuracy against the share of pixels kept",
         panels=tuple(panels),
         columns=("run", "kept, %", "clean, %", "robust, %"),
@@ -99,7 +101,7 @@ def severities(results: Results, analysis: Analysis) -> Figure | None:
         columns=("strategy", "corruption", "severity", "accuracy, %"),
         rows=tuple(rows),
         source="report/corruptions.csv",
-        note=f"{analysis.training} training, n = {first['image'].nunique():,} images; severities as in ImageNet-C.",
+        note=f"{analysis.training} training, n = {first['image'].nunique():,} images; severities as in CIFAR-10-C.",
     )
 
 

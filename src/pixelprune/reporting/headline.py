@@ -163,7 +163,7 @@ def _clean(head: Entry) -> str:
     if not difference.excludes_zero:
         return f"Clean accuracy is {words.rate_n(head.clean)}; a cost of pruning is not shown: {difference.brief}."
     verb = "costs" if difference.value < 0 else "adds"
-    return f"Clean accuracy is {words.rate_n(head.clean)}; pruning {verb} {difference.brief}."
+    return f"Clean accuracy is {words.rate_n(head.clean)}; pruning {verb} {words.size(difference)}."
 
 
 def _others(analysis: Analysis) -> str:

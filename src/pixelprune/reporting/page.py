@@ -166,7 +166,7 @@ def _best(entries: Sequence[Entry], shares: Sequence[Estimate]) -> set[str]:
 def _eps(results: Results, analysis: Analysis, training: str) -> tuple[str, Any, Any]:
     overlay = figure_eps.overlay(results, analysis, analysis.focus, training) if analysis.focus else None
     multiples = figure_eps.small_multiples(results, analysis, training)
-    return f"{training} training, {words.norm(analysis.threat)}", overlay, multiples
+    return f"{training} training, {words.threat(analysis.threat)}", overlay, multiples
 
 
 def _heat(results: Results, analysis: Analysis) -> dict[str, Any] | None:

@@ -21,6 +21,8 @@ FREE = ("signs", "folder")
 """Data sets whose pixels may stand in a report: the built-in one, and the user's own."""
 BUDGET = 2_500_000
 """Bytes of all sheets together; a report must stay small enough to be mailed."""
+LONGEST = 128
+"""Pixels of a tile's longer side. Six rows of such tiles fit the budget even where they are noise."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,28 @@ def allowed(results: Results) -> bool:
 
 
 def sheets(results: Results, analysis: Analysis) -> list[Sheet]:
-    """One sheet a strategy in the training of the first screen, the focus first, and one of what the focus lost."""
+    """One sheet a strategy in the training of the first screen, the focus first, and one of what the focus lost.
+
+    It ends before the first sheet that the budget has no room for.
+    """
     if not allowed(results):
         return []
     data = split.load(results.root / "data/raw", "test")
     order = [name for name in results.strategies if name != FULL]
     order.sort(key=lambda name: name != analysis.focus)
     made: list[Sheet] = []
+    left = BUDGET
     for name in order:
         run = results.of(name, analysis.training)[0]
         shown = _Shown(results, run, data, analysis)
-        made.append(shown.by_quantile())
+        drawn = [shown.by_quantile()]
         if name == analysis.focus:
-            full = results.of(FULL, analysis.training)[0]
-            made += [sheet for sheet in [shown.lost(full)] if sheet.rows]
-        if sum(len(tile.uri) for sheet in made for row in sheet.rows for tile in row.tiles) > BUDGET:
-            break
+            drawn.append(shown.lost(results.of(FULL, analysis.training)[0]))
+        for sheet in drawn:
+            left -= sum(len(tile.uri) for row in sheet.rows for tile in row.tiles)
+            if left < 0:
+                return made
+            made += [sheet] if sheet.rows else []
     return made
 
 
@@ -182,8 +190,11 @@ def _diverging(change: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _png(picture: NDArray[np.uint8]) -> str:
+    """A larger picture is thinned out, so that every pixel shown is one of the picture's own."""
     from PIL import Image
 
+    tile = Image.fromarray(picture)
+    tile.thumbnail((LONGEST, LONGEST), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
+    tile.save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

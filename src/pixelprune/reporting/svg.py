@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-MARKERS = ("circle", "square", "triangle", "diamond", "open")
-
 
 @dataclass(frozen=True)
 class Scale:

@@ -21,29 +21,37 @@ def show(folder: Path, console: "Console") -> None:
     accuracy, decomposition = _read(folder / "accuracy.csv"), _read(folder / "decomposition.csv", empty_is_fine=True)
     for threat in dict.fromkeys(accuracy["threat"]):
         rows = accuracy[(accuracy["threat"] == threat) & accuracy["headline"]]
-        first = rows.iloc[0]
-        seeds = f" x {first['seeds']} seeds" if first["seeds"] > 1 else ""
-        counts = f"n = {first['tested']:,} clean, {first['attacked']:,} attacked{seeds}; 95 % intervals"
-        attacks = ", ".join(first["attacks"].split())
-        console.print(f"{first['norm']} {first['eps']}, worst of {attacks}; {counts}", highlight=False)
+        console.print(_heading(rows.iloc[0]), highlight=False, markup=False)
         console.print(_table(rows, decomposition))
         console.print(f"{SUM}\n", highlight=False)
     console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
 
 
 def markdown(folder: Path) -> str:
-    """The same table for a README. Raises ArtifactError where there is no report."""
+    """The same tables for a README. Raises ArtifactError where there is no report."""
     accuracy, decomposition = _read(folder / "accuracy.csv"), _read(folder / "decomposition.csv", empty_is_fine=True)
-    lines = ["| training | strategy | kept | clean % | robust % | budget | location | feature | verdict |"]
-    lines.append("|---|---|--:|--:|--:|--:|--:|--:|---|")
+    blocks = []
     for threat in dict.fromkeys(accuracy["threat"]):
-        for _, row in accuracy[(accuracy["threat"] == threat) & accuracy["headline"]].iterrows():
+        rows = accuracy[(accuracy["threat"] == threat) & accuracy["headline"]]
+        lines = [_heading(rows.iloc[0]), ""]
+        lines.append("| training | strategy | kept | clean % | robust % | budget | location | feature | verdict |")
+        lines.append("|---|---|--:|--:|--:|--:|--:|--:|---|")
+        for _, row in rows.iterrows():
             terms = _terms(decomposition, row)
             cells = [row["training"], row["strategy"], f"{100 * row['kept_pixels']:.0f} %"]
             cells += [_rate(row, name).replace("\\", "") for name in ("clean", "robust")]
             cells += [_term(terms, name) for name in ("budget", "location", "feature")]
             lines.append("| " + " | ".join([*cells, row["verdict"]]) + " |")
-    return "\n".join(lines)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _heading(row: "pandas.Series") -> str:
+    """What the numbers of a threat's table are of; any of its rows tells."""
+    seeds = f" x {row['seeds']} seeds" if row["seeds"] > 1 else ""
+    counts = f"n = {row['tested']:,} clean, {row['attacked']:,} attacked{seeds}; 95 % intervals"
+    attacks = ", ".join(row["attacks"].split())
+    return f"threat {row['threat']}: {row['norm']} {row['eps']}, worst of {attacks}; {counts}"
 
 
 def _terms(decomposition: "pandas.DataFrame", row: "pandas.Series") -> "pandas.DataFrame":

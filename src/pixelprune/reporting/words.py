@@ -30,6 +30,11 @@ def ball(threat: ThreatEntry) -> str:
     return f"{norm(threat)} {radius(threat.headline)}"
 
 
+def threat(entry: ThreatEntry) -> str:
+    """As "threat linf (L∞)": two threats of one norm are told apart by the name."""
+    return f"threat {entry.name} ({norm(entry)})"
+
+
 def attack_list(results: Results) -> str:
     return listed(results.ladder)
 
@@ -42,6 +47,12 @@ def rate(share: Estimate) -> str:
 def rate_n(share: Estimate) -> str:
     """As "53.1 % [48.6, 57.5], n = 500 x 3 seeds"."""
     return f"{rate(share)}, {sample(share)}"
+
+
+def size(difference: Estimate) -> str:
+    """Of a difference whose interval excludes zero, without the sign: -0.051 -> "5.1 pt [3.0, 7.2]"."""
+    least, most = sorted(map(abs, difference.interval))
+    return f"{percent(abs(difference.value))} pt [{percent(least)}, {percent(most)}]"
 
 
 def sample(estimate: Estimate) -> str:
