@@ -16,7 +16,11 @@ from pixelprune.reporting import collect, lineage, orphans, write
 def main() -> None:
     values = params.read()
     with cli.timed("report"):
-        orphans.remove(Path("."), values["strategies"], values["trainings"], values["seeds"], values["segmenters"])
+        removed = orphans.remove(
+            Path("."), values["strategies"], values["trainings"], values["seeds"], values["segmenters"]
+        )
+        if removed:
+            print(f"  removed, as {params.FILE} does not name them: {', '.join(map(str, removed))}")
         results = collect.read(
             Path("."),
             **{key: values[key] for key in ("strategies", "trainings", "seeds", "threats", "ladder")},

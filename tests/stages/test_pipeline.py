@@ -55,6 +55,14 @@ def test_a_stage_ends_with_one_line_about_itself(finished: Path, said, stage: tu
     assert all(line.startswith("  ") for line in before)
 
 
+def test_the_report_says_which_folders_it_removes(study: Path) -> None:
+    (study / "models/mine/0").mkdir(parents=True)
+    status, out, error = tiny_study.run(study, "report")
+    assert (status, error) == (0, "")
+    assert out.splitlines()[0] == "  removed, as params.yaml does not name them: models/mine"
+    assert not (study / "models/mine").exists()
+
+
 def test_nothing_is_left_that_has_a_temporary_name(finished: Path) -> None:
     hidden = [path for path in finished.rglob(".*") if path != finished / ".pixelprune"]
     assert hidden == []
