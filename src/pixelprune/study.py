@@ -85,6 +85,20 @@ def _maps(study: Study) -> list[str]:
             mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected a segmenter's output: {known}")
         elif entry.needs == "model" and entry.reads not in [f"models/{s}/{t}/{seed}" for s, t, seed in study.runs]:
             mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected a run: models/STRATEGY/TRAINING/SEED")
+        elif entry.needs == "model" and key in _behind(study, entry.reads):
+            mistakes.append(f"maps.{key}.reads: {entry.reads!r} is trained with this very map; read a run of {FULL}")
         elif entry.needs == "nothing" and entry.reads != "data/raw":
             mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected 'data/raw'")
     return mistakes
+
+
+def _behind(study: Study, reads: str) -> set[str]:
+    """The maps that must be there before the run of a `reads` can be trained."""
+    found: set[str] = set()
+    while reads.startswith("models/"):
+        strategy = study.strategies.get(reads.split("/")[1])
+        if strategy is None or strategy.map not in study.maps or strategy.map in found:
+            break
+        found.add(strategy.map)
+        reads = study.maps[strategy.map].reads
+    return found

@@ -137,3 +137,10 @@ def test_entries_come_first_and_the_cross_checks_after(mistakes) -> None:
     assert mistakes(strategies={"none": None, "pca": {"map": "pcaa", "keep": 2}}) == [
         'strategies.pca.keep: must be a share in (0, 1], or "own" for the region of the map itself, found 2'
     ]
+
+
+def test_a_map_cannot_read_a_network_that_it_is_needed_for(mistakes) -> None:
+    maps = {"smoothgrad": {"name": "smoothgrad", "reads": "models/smoothgrad/natural/0"}}
+    assert mistakes(maps=maps) == [
+        "maps.smoothgrad.reads: 'models/smoothgrad/natural/0' is trained with this very map; read a run of none"
+    ]
