@@ -11,7 +11,12 @@ from pydantic import BaseModel, ValidationError
 LONGEST = 60
 """Characters of a wrong value that are shown."""
 
-_PLAIN = {"model_type": "expected a mapping", "dict_type": "expected a mapping", "missing": "missing"}
+_PLAIN = {
+    "model_type": "expected a mapping",
+    "dict_type": "expected a mapping",
+    "tuple_type": "expected a list",
+    "missing": "missing",
+}
 _SHOULD = "input should be "
 
 
@@ -61,6 +66,8 @@ def _text(mistakes: list[Any], kind: Any) -> str:
 
 
 def _wish(mistake: Any) -> str:
+    if mistake["type"] == "too_short":
+        return f"expected a list of {mistake['ctx']['min_length']} or more"
     message = re.sub(r"^(Value error|Assertion failed), ", "", mistake["msg"])
     return _PLAIN.get(mistake["type"], message[:1].lower() + message[1:])
 

@@ -37,6 +37,9 @@ def prepare() -> None:
     glibc gives blocks of more than 32 MB back to the system at once, and every training step faults them in again.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    # Two threads that call MKL's vector mathematics for the first time at once race (torch 2.13): one of them may get
+    # a coarser exp for that call, and attacks then differ from run to run. So its first call is made by one thread.
+    torch.zeros(1).exp()
     torch.backends.cudnn.allow_tf32 = False  # a float32 verdict is one in float32; what may be coarse is in bfloat16
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

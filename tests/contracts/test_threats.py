@@ -27,9 +27,11 @@ def test_one_number_is_a_list_of_one_and_the_headline_is_the_largest() -> None:
     [
         ({"eps": -0.1}, "eps.0: input should be greater than 0, found -0.1"),
         ({"eps": ["8/255", 0]}, "eps.1: input should be greater than 0, found 0"),
-        ({"eps": []}, "eps: value should have at least 1 item"),
+        ({"eps": []}, "eps: expected a list of 1 or more, found []"),
         ({"eps": ["8/255", "4/255"]}, "eps: must ascend, as [4/255, 8/255]"),
         ({"eps": [0.1, 0.1]}, "eps: must ascend, as [0.1]"),
+        ({"eps": "300/255"}, "eps: must lie within the pixel range [0, 1], found '300/255'"),
+        ({"eps": [8, "8/255"]}, 'eps: must lie within the pixel range [0, 1]: for 8 gray levels write "8/255"'),
         ({"eps": 8}, 'eps: must lie within the pixel range [0, 1]: for 8 gray levels write "8/255"'),
         (
             {"eps": ["4/255", "8/255"], "headline": "2/255"},

@@ -111,6 +111,7 @@ MISTAKES = {
     ),
     "threats: {t: {norm: l2, eps: [.nan]}}": "threats.t.eps.0: input should be a finite number, found nan",
     "threats: {t: {norm: l2, eps: [2, 1]}}": "threats.t: eps must ascend",
+    "seeds: 3": "seeds: expected a list, found 3",
     "seeds: [0, one]": "seeds.1: input should be a valid integer, found 'one'",
     "limit: all": "limit: input should be a valid integer, found 'all'",
     "stategies: {}": "stategies: no such key; did you mean 'strategies'?",

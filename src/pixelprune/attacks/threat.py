@@ -34,12 +34,12 @@ class Threat(Options):
     @field_validator("eps")
     @classmethod
     def _ascends(cls, eps: tuple[float, ...], others: ValidationInfo) -> tuple[float, ...]:
+        largest = max(eps)
+        if others.data.get("norm") == "linf" and largest > 1:
+            levels = f': for {largest:g} gray levels write "{largest:g}/255"' if largest % 1 == 0 else ""
+            raise ValueError(f"must lie within the pixel range [0, 1]{levels}")
         if any(larger <= smaller for smaller, larger in pairwise(eps)):
             raise ValueError(f"must ascend, as {_shown(sorted(set(eps)))}")
-        if others.data.get("norm") == "linf" and eps[-1] > 1:
-            raise ValueError(
-                f'must lie within the pixel range [0, 1]: for {eps[-1]:g} gray levels write "{eps[-1]:g}/255"'
-            )
         return eps
 
     @field_validator("headline", mode="before")

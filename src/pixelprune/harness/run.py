@@ -66,7 +66,6 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
     examined = min(run.settings.check_images, len(chosen))
     batch = _batch(test, chosen, device, examples=min(max(EXAMPLES, examined), len(chosen)))
     own = masks[torch.from_numpy(chosen).to(device)]
-    _spend_first_gradient(run.network, batch)
     table, examples, unbounded = _attack(run, batch, own, folder)
     rows = pandas.concat([table, unbounded], ignore_index=True)
     findings = _checks(run, batch, own, slice(0, examined), rows, examples)
@@ -99,15 +98,6 @@ def _batch(test: Split, chosen: NDArray[np.int64], device: torch.device, example
     images = torch.from_numpy(test.images[chosen]).permute(0, 3, 1, 2).to(device).float() / 255
     labels = torch.from_numpy(test.labels[chosen]).to(device)
     return Batch(images, labels, np.array(test.ids[chosen]), np.array(test.groups[chosen]), examples)
-
-
-def _spend_first_gradient(network: nn.Module, batch: Batch) -> None:
-    """The first bfloat16 gradient of a process is not always that of its later calls (torch 2.13 on a CPU: in some
-    processes single coordinates differ). Results must not depend on it, so it is taken here, for nothing."""
-    few = slice(0, 8)
-    estimator_of(batch.images.device).gradient(
-        network, batch.images[few], batch.labels[few], margin, sampling.torch_generator(0)
-    )
 
 
 def _save_clean(run: Run, test: Split, masks: Tensor, out: Path, device: torch.device) -> None:
@@ -172,22 +162,21 @@ def _stored(
     run: Run, batch: Batch, masks: Tensor, rows: pandas.DataFrame, examples: dict[tuple[str, str], Tensor]
 ) -> Check:
     """E3: the stored adversarial images, classified anew, get the verdict of the rows; in 8 bits beside it."""
-    count, differ, right, rounded = batch.examples, 0, 0, 0
-    few, labels = slice(0, count), batch.labels[: batch.examples]
-    for access in _accesses(run, batch, masks):
-        if access.name != run.headline:
-            continue
-        model = narrow(access.model, torch.arange(count, device=batch.images.device))
-        for key, threat in run.threats.items():
-            own = rows[(rows.access == access.name) & (rows.threat == key) & (rows.eps <= threat.headline)]
-            broken = own[own.adv_pred != own.label].image.unique()
-            stands = torch.from_numpy(~np.isin(batch.ids[few], broken))
-            points = examples[access.name, key]
-            with torch.no_grad():
-                again = (model(points).argmax(1) == labels).cpu()
-                eight_bit = (model((points * 255).round() / 255).argmax(1) == labels).cpu()
-            differ += int((again != stands).sum())
-            right, rounded = right + int(again.sum()), rounded + int(eight_bit.sum())
+    count = batch.examples
+    access = next(access for access in _accesses(run, batch, masks) if access.name == run.headline)
+    model = narrow(access.model, torch.arange(count, device=batch.images.device))
+    labels = batch.labels[:count]
+    differ, right, rounded = 0, 0, 0
+    for key, threat in run.threats.items():
+        own = rows[(rows.access == access.name) & (rows.threat == key) & (rows.eps <= threat.headline)]
+        broken = own[own.adv_pred != own.label].image.unique()
+        stands = torch.from_numpy(~np.isin(batch.ids[:count], broken))
+        points = examples[access.name, key]
+        with torch.no_grad():
+            again = (model(points).argmax(1) == labels).cpu()
+            eight_bit = (model((points * 255).round() / 255).argmax(1) == labels).cpu()
+        differ += int((again != stands).sum())
+        right, rounded = right + int(again.sum()), rounded + int(eight_bit.sum())
     total = count * len(run.threats)
     found = f"{differ} differ; {right} of {total} stand in float32, {rounded} rounded to 8 bits"
     return check("E3", "stored examples keep their verdict", found, "0 images", "F", differ == 0)
