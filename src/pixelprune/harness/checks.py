@@ -171,7 +171,8 @@ def saturation(s: Subject) -> Check:
     scales = (0.01, 1.0, 100.0)
     counts = [int(s.standing(s.pgd, "E14", _Scaled(s.model, scale)).sum()) for scale in scales]
     spread = max(counts) - min(counts)
-    found = f"{sure:.1%} saturated; {counts} of {len(s.images)} images stand with logits times {scales}"
+    stand = ", ".join(f"{count} at {scale:g} times" for count, scale in zip(counts, scales))
+    found = f"{sure:.1%} saturated; of {len(s.images)} images stand: {stand} the logits"
     limit = _tolerance(len(s.images))
     return check(
         "E14", "the scale of the logits does not matter", found, f"spread of {limit} images", "W", spread <= limit
