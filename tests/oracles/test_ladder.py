@@ -6,6 +6,7 @@ For logits (0, w.x + b_i) and label 1, image i stands at eps while its score exc
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.evaluation import rows
 from pixelprune.fills.black import Black
-from pixelprune.harness import accesses
+from pixelprune.harness import accesses, run
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import CHUNK, Attack, Batch, climb
 
@@ -264,3 +265,17 @@ def test_the_pruned_model_sees_the_fill_where_pixels_were_dropped(case) -> None:
     *_, kept = accesses.of_pruned(Network(), Network(), mask, Black(name="black"), batch.ids)
     kept.model(batch.images)
     assert torch.equal(seen[0], batch.images * mask)
+
+
+def test_e3_tells_stored_examples_that_lost_their_verdict(case: tuple[Linear, Batch, Tensor], tmp_path: Path) -> None:
+    """The first twelve images all fall; three of their examples are put back to the clean image."""
+    table, examples, model = climbed(case, tmp_path, name="full")
+    _, batch, mask = case
+    subject: Any = SimpleNamespace(network=model, full_network=None, headline="full", threats=LINF)
+    sane = run._stored(subject, batch, mask, table, {("full", "linf"): examples["linf"]})
+    assert sane["verdict"] == "pass"
+    assert sane["found"].startswith("0 differ; 0 of 12 stand")
+    examples["linf"][4:7] = batch.images[4:7]
+    lost = run._stored(subject, batch, mask, table, {("full", "linf"): examples["linf"]})
+    assert (lost["verdict"], lost["severity"]) == ("fail", "F")
+    assert lost["found"].startswith("3 differ; 3 of 12 stand")
