@@ -22,6 +22,9 @@ class Ball(Protocol):
     """All perturbations of norm <= eps, image by image."""
 
     @property
+    def norm(self) -> str: ...
+
+    @property
     def eps(self) -> float: ...
 
     def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
@@ -35,6 +38,12 @@ class Ball(Protocol):
 
     def project(self, delta: Tensor) -> Tensor:
         """The point of the ball nearest to delta in the l2 distance."""
+
+    def length(self, delta: Tensor) -> Tensor:
+        """The norm of each image's delta, float32 (N,)."""
+
+    def pace(self, speed: Tensor) -> Tensor:
+        """How fast each coordinate moves on the shortest way to a plane whose weights have these sizes."""
 
 
 class LinfBall(Options):
@@ -52,6 +61,12 @@ class LinfBall(Options):
 
     def project(self, delta: Tensor) -> Tensor:
         return delta.clamp(-self.eps, self.eps)
+
+    def length(self, delta: Tensor) -> Tensor:
+        return delta.flatten(1).abs().amax(1)
+
+    def pace(self, speed: Tensor) -> Tensor:
+        return (speed > 0).to(speed.dtype)
 
 
 class L2Ball(Options):
@@ -76,6 +91,12 @@ class L2Ball(Options):
         # image + delta is rounded to float32, by up to 2**-25 a value; the rounded sum shall still lie in the ball.
         radius = max(self.eps - 2**-25 * sqrt(delta[0].numel()), self.eps / 2) if len(delta) else self.eps
         return delta * (radius / _length(delta).clamp(min=max(radius, torch.finfo(delta.dtype).tiny)))
+
+    def length(self, delta: Tensor) -> Tensor:
+        return _length(delta).flatten()
+
+    def pace(self, speed: Tensor) -> Tensor:
+        return speed
 
 
 def inside(images: Tensor, delta: Tensor, ball: Ball) -> Tensor:

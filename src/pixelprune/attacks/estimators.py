@@ -5,6 +5,7 @@ estimators fit here, and every attack that takes one then works against that def
 Source of the two names: Athalye et al., "Obfuscated Gradients ...", ICML 2018, section 4, arXiv:1802.00420.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -64,6 +65,26 @@ class Bfloat16:
             with torch.no_grad():
                 logits[near] = narrow(model, near)(images[near])
         return grad.float(), logits
+
+
+@dataclass(frozen=True)
+class MeanOfDraws:
+    """Expectation over transformation: the mean of several draws of a randomized model, of gradients and of logits.
+
+    Source: Athalye et al., "Synthesizing Robust Adversarial Examples", ICML 2018, equation 2, arXiv:1707.07397.
+    """
+
+    inner: Estimator
+    draws: int
+
+    def gradient(
+        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        grad, logits = self.inner.gradient(model, images, labels, loss, generator)
+        for _ in range(self.draws - 1):
+            another, seen = self.inner.gradient(model, images, labels, loss, generator)
+            grad, logits = grad + another, logits + seen
+        return grad / self.draws, logits / self.draws
 
 
 PLAIN = Plain()
