@@ -7,12 +7,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.apgd_targeted import APGDTargeted
+from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
 from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 
 ATTACKS = [
@@ -21,6 +27,14 @@ ATTACKS = [
     FGSM(),
     PGD(steps=6),
     PGD(steps=4, restarts=2, relative_step=3.0, loss="margin"),
+    APGD(steps=6),
+    APGD(steps=6, restarts=2, loss="dlr"),
+    APGDTargeted(steps=4, targets=2),
+    FAB(steps=4),
+    Square(queries=12),
+    AutoAttack(steps=3, queries=4),
+    AutoAttack(version="rand", steps=2),
+    Fast(steps=3, targets=2, target_steps=3, near=0.5, near_steps=5),
     Toolbox(attack="PGD", arguments={"steps": 3, "alpha": 0.3}),
     Toolbox(attack="PGDL2", arguments={"steps": 3, "alpha": 3.0}, batch=4),
 ]

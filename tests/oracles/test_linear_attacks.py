@@ -12,13 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.apgd_targeted import APGDTargeted
+from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
 from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import cross_entropy, log_odds, margin
 from pixelprune.attacks.narrowing import Budget, Counted
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.square import Square
 
 N, C, H, W = 16, 3, 5, 6
 BALLS: list[Ball] = [LinfBall(eps=8 / 255), L2Ball(eps=0.3)]
@@ -26,6 +32,7 @@ by_norm = pytest.mark.parametrize("ball", BALLS, ids=lambda ball: ball.norm)
 EXACT = [
     FGSM(), PGD(steps=20), PGD(steps=60, relative_step=0.3), PGD(steps=20, loss="margin"),
     PGD(steps=5, relative_step=3.0, restarts=2),
+    APGD(steps=20), APGD(), APGD(loss="dlr"), APGDTargeted(steps=20), Fast(),
 ]  # fmt: skip
 by_attack = pytest.mark.parametrize("attack", EXACT, ids=repr)
 STANDS = 40.0  # a right logit that no attack reaches: the image stays to the end of every path
@@ -98,7 +105,7 @@ def test_finds_the_linf_optimum_at_the_borders_of_the_range_too(case: Case, atta
     torch.testing.assert_close(found, optimum, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("attack", [*EXACT, PGD(steps=20, loss="cross_entropy")], ids=repr)
+@pytest.mark.parametrize("attack", [*EXACT, PGD(steps=20, loss="cross_entropy"), FAB(), FAB(steps=3)], ids=repr)
 @by_norm
 def test_robust_accuracy_is_the_closed_form_to_the_image(case: Case, ball: Ball, attack: Attack) -> None:
     """t g(x) > eps ||m w||_q, with biases that place every image close to the edge, on both sides."""
@@ -163,6 +170,18 @@ def test_noise_never_passes_the_optimum(case: Case, ball: Ball, corners: bool) -
     clean, reached, limit = (margin(model(points), labels) for points in (images, found, optimum))
     assert (reached <= limit + 1e-3).all()
     assert (reached > clean).all()
+
+
+def test_squares_find_nine_tenths_of_the_optimum_and_never_pass_it(case: Case) -> None:
+    weight, images, mask, labels, rng = case
+    model, ball = linear(weight, STANDS), LinfBall(eps=8 / 255)
+    found = Square(queries=500)(model, images, labels, ball=ball, mask=mask, generator=rng)
+    clean, reached, limit = (
+        margin(model(points), labels) for points in (images, found, images + best(ball, weight, mask))
+    )
+    share = (reached - clean) / (limit - clean)
+    assert (share <= 1 + 1e-4).all()
+    assert (share >= 0.9).all()
 
 
 @by_norm
@@ -232,6 +251,12 @@ def test_the_budget_counts_every_pass(case: Case, ball: Ball) -> None:
         FGSM(): (3, 1),
         PGD(steps=9): (1 + 10, 9),
         PGD(steps=9, restarts=3): (1 + 30, 27),
+        APGD(steps=9, restarts=2): (1 + 20, 18),
+        APGDTargeted(steps=9): (1 + 10, 9),  # of two classes one is wrong
+        FAB(steps=9): (1 + 10, 9),
+        Square(queries=9): (1 + 9, 0),
+        AutoAttack(steps=9, queries=9): (1 + 12 + 12 + 12 + 11, 27),
+        Fast(steps=5, target_steps=6, near=1.0, near_steps=7): (1 + 6 + 1 + 7 + 1 + 8, 18),
     }
     for attack, (forward, backward) in expected.items():
         budget = Budget(N)
