@@ -7,16 +7,16 @@ cross-entropy, without its saturation), APGD-DLR `loss: dlr`.
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Party, ascend
-from pixelprune.attacks.balls import Ball, inside
+from pixelprune.attacks.ascent import ascend, muster
+from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import LOSSES, LossName
-from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.narrowing import Model
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 
@@ -34,17 +34,15 @@ class APGD(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes, guarantees and passes as in PGD."""
         worst = Worst(model, images, labels, mask)
-        for _ in range(self.restarts):
-            start = ball.sample(mask, images.shape[1], generator)
+        for restart in range(self.restarts):
             index = worst.standing
             if len(index) == 0:
                 break
-            party = Party(narrow(model, index), LOSSES[self.loss], index, images[index], labels[index], mask[index])
-            begin = inside(images[index], start[index], ball)
-            ascend(party, begin, self.steps, ball=ball, worst=worst, generator=generator, estimator=estimator)
+            party = muster(model, LOSSES[self.loss], index, images, labels, mask, draws.branch(restart))
+            ascend(party, self.steps, ball=ball, worst=worst, estimator=estimator)
         return worst.points

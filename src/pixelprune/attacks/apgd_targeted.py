@@ -7,17 +7,17 @@ most K - 1 targets.
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Party, ascend
-from pixelprune.attacks.balls import Ball, inside
+from pixelprune.attacks.ascent import ascend, muster
+from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import TARGETED, TargetedName, Towards
-from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.narrowing import Model
 from pixelprune.attacks.targets import likeliest
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 
@@ -35,7 +35,7 @@ class APGDTargeted(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
@@ -43,14 +43,11 @@ class APGDTargeted(Options):
         Passes: 1 forward an image; for each target that finds it standing, at most steps + 1 forward, steps backward.
         """
         worst = Worst(model, images, labels, mask)
-        targets = likeliest(worst.logits, labels, self.targets)
-        for target in targets.unbind(1):
-            start = ball.sample(mask, images.shape[1], generator)
+        targets, loss = likeliest(worst.logits, labels, self.targets), TARGETED[self.loss]
+        for number, target in enumerate(targets.unbind(1)):
             index = worst.standing
             if len(index) == 0:
                 break
-            loss = Towards(TARGETED[self.loss], target[index])
-            party = Party(narrow(model, index), loss, index, images[index], labels[index], mask[index])
-            begin = inside(images[index], start[index], ball)
-            ascend(party, begin, self.steps, ball=ball, worst=worst, generator=generator, estimator=estimator)
+            party = muster(model, Towards(loss, target), index, images, labels, mask, draws.branch(number))
+            ascend(party, self.steps, ball=ball, worst=worst, estimator=estimator)
         return worst.points

@@ -15,7 +15,10 @@ from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.losses import Loss, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 
+FIRST_LENGTH = 2.0
+"""Of a step, as a multiple of eps."""
 MOMENTUM = 0.75
 RISES = 0.75
 """A step is kept where at least this share of the steps since the last checkpoint raised the loss."""
@@ -32,12 +35,21 @@ class Party:
     images: Tensor
     labels: Tensor
     mask: Tensor
+    draws: Draws
 
     def narrow(self, index: Tensor) -> "Party":
         return Party(
-            narrow(self.model, index), self.loss.narrow(index) if hasattr(self.loss, "narrow") else self.loss,
-            self.index[index], self.images[index], self.labels[index], self.mask[index],
+            narrow(self.model, index), narrow(self.loss, index), self.index[index], self.images[index],
+            self.labels[index], self.mask[index], self.draws.narrow(index),
         )  # fmt: skip
+
+
+def muster(
+    model: Model, loss: Loss, index: Tensor, images: Tensor, labels: Tensor, mask: Tensor, draws: Draws
+) -> Party:
+    """The party of images[index]; all arguments but `index` are of the whole batch."""
+    everybody = Party(model, loss, torch.arange(len(images), device=images.device), images, labels, mask, draws)
+    return everybody.narrow(index)
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -51,16 +63,14 @@ def checkpoints(steps: int) -> list[int]:
     return found
 
 
-def ascend(
-    party: Party, start: Tensor, steps: int, *, ball: Ball, worst: Worst, generator: torch.Generator,
-    estimator: Estimator, first_length: float = 2.0,
-) -> None:  # fmt: skip
-    """Climbs from `start`, float32 (M, C, H, W) inside the ball; `worst` sees every point on the way.
+def ascend(party: Party, steps: int, *, ball: Ball, worst: Worst, estimator: Estimator) -> None:
+    """Climbs from a random start; `worst` sees every point on the way.
 
-    first_length: of the first step, as a multiple of eps. Passes: at most steps + 1 forward, steps backward an image.
+    Passes: at most steps + 1 forward, steps backward an image.
     """
-    count = len(party.index)
-    length = torch.full((count, 1, 1, 1), first_length * ball.eps, device=start.device)
+    count, channels = party.images.shape[:2]
+    start = inside(party.images, ball.sample(party.mask, channels, party.draws), ball)
+    length = torch.full((count, 1, 1, 1), FIRST_LENGTH * ball.eps, device=start.device)
     points = before = best_points = start
     grad = best_grad = torch.zeros_like(start)
     value, best, best_at_check = (torch.full((count,), -torch.inf, device=start.device) for _ in range(3))
@@ -72,7 +82,7 @@ def ascend(
             with torch.no_grad():
                 worst.see(party.index, points, margin(party.model(points), party.labels))
             return
-        grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, generator)
+        grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
         with torch.no_grad():
             now = party.loss(logits, party.labels)
         stands = worst.see(party.index, points, margin(logits, party.labels))

@@ -7,18 +7,19 @@ networks: APGD-CE and APGD-DLR along the mean gradient of 20 draws.
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.apgd_targeted import APGDTargeted
+from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator, MeanOfDraws
 from pixelprune.attacks.fab import FAB
-from pixelprune.attacks.in_turn import Attack, in_turn
+from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.narrowing import Model
 from pixelprune.attacks.square import Square
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 DRAWS = 20
@@ -45,12 +46,10 @@ class AutoAttack(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD, passes as in in_turn."""
         if self.version == "rand":
             estimator = MeanOfDraws(estimator, DRAWS)
-        return in_turn(
-            self.parts, model, images, labels, ball=ball, mask=mask, generator=generator, estimator=estimator
-        )
+        return in_turn(self.parts, model, images, labels, ball=ball, mask=mask, draws=draws, estimator=estimator)

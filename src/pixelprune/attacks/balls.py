@@ -1,11 +1,9 @@
 """What an attack needs to know of an lp norm. Attacks take a ball, so none of them branches on the norm.
 
 Shapes: images, gradients and deltas float32 (N, C, H, W), masks bool (N, 1, H, W), true where the attacker may write.
-Radii in units of the pixel range [0, 1]. Draws are made on the generator's device, so that a CPU generator gives
-the same points for a model on any device.
+Radii in units of the pixel range [0, 1]. draws: a stream for each of the N images.
 """
 
-from collections.abc import Callable
 from math import sqrt
 from typing import Annotated, Literal, Protocol
 
@@ -13,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 Radius = Annotated[float, Field(ge=0)]
@@ -27,10 +26,10 @@ class Ball(Protocol):
     @property
     def eps(self) -> float: ...
 
-    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
         """A uniform point of the ball on the pixels of the mask, zero elsewhere."""
 
-    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    def corner(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
         """A uniform extreme point of the ball on the pixels of the mask (a sign vector; a point of the sphere)."""
 
     def steepest(self, grad: Tensor) -> Tensor:
@@ -50,11 +49,11 @@ class LinfBall(Options):
     norm: Literal["linf"] = "linf"
     eps: Radius
 
-    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-        return (2 * _draw(torch.rand, mask, channels, generator) - 1) * self.eps * mask
+    def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
+        return (2 * draws.uniform(channels, *mask.shape[2:]) - 1) * self.eps * mask
 
-    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-        return (_draw(torch.rand, mask, channels, generator) - 0.5).sign() * self.eps * mask
+    def corner(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
+        return draws.signs(channels, *mask.shape[2:]) * self.eps * mask
 
     def steepest(self, grad: Tensor) -> Tensor:
         return grad.sign()
@@ -73,13 +72,12 @@ class L2Ball(Options):
     norm: Literal["l2"] = "l2"
     eps: Radius
 
-    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
         dimension = channels * mask.sum((1, 2, 3), keepdim=True).clamp(min=1)
-        uniform = torch.rand((len(mask), 1, 1, 1), generator=generator, device=generator.device).to(mask.device)
-        return uniform ** (1 / dimension) * self.corner(mask, channels, generator)
+        return draws.uniform(1, 1, 1) ** (1 / dimension) * self.corner(mask, channels, draws)
 
-    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-        return self.eps * self.steepest(_draw(torch.randn, mask, channels, generator) * mask)
+    def corner(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
+        return self.eps * self.steepest(draws.normal(channels, *mask.shape[2:]) * mask)
 
     def steepest(self, grad: Tensor) -> Tensor:
         # Scaled by the largest value first: the squares of a tiny gradient would underflow.
@@ -114,11 +112,6 @@ def usable(grad: Tensor, points: Tensor, mask: Tensor) -> Tensor:
     """
     blocked = ((points <= 0) & (grad < 0)) | ((points >= 1) & (grad > 0))
     return (grad * mask).masked_fill(blocked, 0)
-
-
-def _draw(kind: Callable[..., Tensor], mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-    shape = (len(mask), channels, *mask.shape[2:])
-    return kind(shape, generator=generator, device=generator.device).to(mask.device)
 
 
 def _length(delta: Tensor) -> Tensor:

@@ -13,27 +13,24 @@ from torch import Tensor
 
 from pixelprune.attacks.losses import Loss, margin
 from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.draws import Draws
 
 
 class Estimator(Protocol):
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
         """The gradient of each image's own loss, and the logits that the model gives to these images.
 
         images: float32 (N, C, H, W) in [0, 1]; labels: int64 (N,). Returns float32 (N, C, H, W) and (N, K).
         Guarantees: row i depends on image i alone (losses are summed, not averaged); everything is finite, detached
         and on the images' device; the model's parameters, their .grad and its mode are as before; random draws
-        come from `generator` alone; the logits are those of the true model, not of a smooth stand-in.
+        come from `draws` alone; the logits are those of the true model, not of a smooth stand-in.
         """
 
 
 class Plain:
     """Automatic differentiation. Zero where the model does not depend on the image."""
 
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
         images = images.detach().requires_grad_()
         with torch.enable_grad():
             logits = model(images)
@@ -54,11 +51,9 @@ class Bfloat16:
 
     NEAR = 0.1
 
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
         with torch.autocast(images.device.type, torch.bfloat16):
-            grad, logits = PLAIN.gradient(model, images, labels, loss, generator)
+            grad, logits = PLAIN.gradient(model, images, labels, loss, draws)
         logits = logits.float()
         near = margin(logits, labels) > -self.NEAR * logits.abs().amax(1)
         if near.any():
@@ -77,12 +72,10 @@ class MeanOfDraws:
     inner: Estimator
     draws: int
 
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        grad, logits = self.inner.gradient(model, images, labels, loss, generator)
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
+        grad, logits = self.inner.gradient(model, images, labels, loss, draws)
         for _ in range(self.draws - 1):
-            another, seen = self.inner.gradient(model, images, labels, loss, generator)
+            another, seen = self.inner.gradient(model, images, labels, loss, draws)
             grad, logits = grad + another, logits + seen
         return grad / self.draws, logits / self.draws
 

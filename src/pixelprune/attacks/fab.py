@@ -12,14 +12,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Party
+from pixelprune.attacks.ascent import Party, muster
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import Towards, margin, margin_to
-from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.narrowing import Model
 from pixelprune.attacks.plane import onto_plane
 from pixelprune.attacks.targets import likeliest
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 OVERSHOOT = 1.05
@@ -42,7 +43,7 @@ class FAB(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
@@ -51,27 +52,24 @@ class FAB(Options):
         backward (one for each plane, and one more where the point before it was drawn back).
         """
         worst = Worst(model, images, labels, mask)
-        for target in likeliest(worst.logits, labels, self.targets).unbind(1):
+        for number, target in enumerate(likeliest(worst.logits, labels, self.targets).unbind(1)):
             index = worst.standing
             if len(index) == 0:
                 break
-            loss = Towards(margin_to, target[index])
-            party = Party(narrow(model, index), loss, index, images[index], labels[index], mask[index])
-            self._approach(party, worst, ball, generator, estimator)
+            party = muster(model, Towards(margin_to, target), index, images, labels, mask, draws.branch(number))
+            self._approach(party, worst, ball, estimator)
         return worst.points
 
-    def _approach(
-        self, party: Party, worst: Worst, ball: Ball, generator: torch.Generator, estimator: Estimator
-    ) -> None:
+    def _approach(self, party: Party, worst: Worst, ball: Ball, estimator: Estimator) -> None:
         points = party.images
-        grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, generator)
+        grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
         for step in range(self.steps):
             points = _beyond(points, party, grad * party.mask, logits, ball)
             if step == self.steps - 1:
                 with torch.no_grad():
                     logits = party.model(points)
             else:
-                grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, generator)
+                grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
             margins = margin(logits, party.labels)
             delta = points - party.images
             near = ball.length(delta) <= ball.eps
@@ -91,7 +89,7 @@ class FAB(Options):
             if len(far):
                 drawn = party.narrow(far)
                 grad[far], logits[far] = estimator.gradient(
-                    drawn.model, points[far], drawn.labels, drawn.loss, generator
+                    drawn.model, points[far], drawn.labels, drawn.loss, drawn.draws
                 )
 
 

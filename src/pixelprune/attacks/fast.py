@@ -11,13 +11,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Party, ascend
-from pixelprune.attacks.balls import Ball, inside
+from pixelprune.attacks.ascent import ascend, muster
+from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import Loss, Towards, log_odds, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.targets import likeliest
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 
@@ -38,7 +39,7 @@ class Fast(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
@@ -48,34 +49,27 @@ class Fast(Options):
         """
         worst = Worst(model, images, labels, mask)
 
-        def run(index: Tensor, loss: Loss, steps: int) -> None:
-            start = ball.sample(mask, images.shape[1], generator)
-            if len(index) == 0:
-                return
-            party = Party(narrow(model, index), loss, index, images[index], labels[index], mask[index])
-            begin = inside(images[index], start[index], ball)
-            ascend(party, begin, steps, ball=ball, worst=worst, generator=generator, estimator=estimator)
+        def run(number: int, index: Tensor, loss: Loss, steps: int) -> None:
+            if len(index):
+                party = muster(model, loss, index, images, labels, mask, draws.branch(number))
+                ascend(party, steps, ball=ball, worst=worst, estimator=estimator)
 
-        run(worst.standing, log_odds, self.steps)
-        targets = self._targets(model, worst, labels)
-        for target in targets[:, : self.targets].unbind(1):
-            index = worst.standing
-            run(index, Towards(margin_to, target[index]), self.target_steps)
+        run(0, worst.standing, log_odds, self.steps)
+        for number, target in enumerate(self._targets(model, worst, labels, self.targets), 1):
+            run(number, worst.standing, Towards(margin_to, target), self.target_steps)
         nearest = self._nearest(worst)
-        targets = self._targets(model, worst, labels)
-        for target in targets[:, : self.near_targets].unbind(1):
+        for number, target in enumerate(self._targets(model, worst, labels, self.near_targets), 1 + self.targets):
             index = worst.standing
-            index = index[torch.isin(index, nearest)]
-            run(index, Towards(margin_to, target[index]), self.near_steps)
+            run(number, index[torch.isin(index, nearest)], Towards(margin_to, target), self.near_steps)
         return worst.points
 
-    def _targets(self, model: Model, worst: Worst, labels: Tensor) -> Tensor:
+    def _targets(self, model: Model, worst: Worst, labels: Tensor, count: int) -> tuple[Tensor, ...]:
         """The likeliest wrong classes at the worst points so far; of images that have fallen, at the clean ones."""
         index, logits = worst.standing, worst.logits.float().clone()
         if len(index):
             with torch.no_grad():
                 logits[index] = narrow(model, index)(worst.points[index]).float()
-        return likeliest(logits, labels, max(self.targets, self.near_targets))
+        return likeliest(logits, labels, count).unbind(1)
 
     def _nearest(self, worst: Worst) -> Tensor:
         standing = worst.standing

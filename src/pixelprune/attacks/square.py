@@ -17,6 +17,7 @@ from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.squares import PROPOSALS
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -36,7 +37,7 @@ class Square(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
@@ -48,7 +49,7 @@ class Square(Options):
         if len(index) == 0:
             return worst.points
         model, images, labels, mask = narrow(model, index), images[index], labels[index], mask[index]
-        proposals = PROPOSALS[ball.norm](ball, mask, images.shape[1], generator)
+        proposals = PROPOSALS[ball.norm](ball, mask, images.shape[1], draws.narrow(index))
         margins = torch.full((len(index),), -torch.inf, device=images.device)
         delta = torch.zeros_like(images)
         for query in range(self.queries):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pixelprune.attacks.balls import Ball
+from pixelprune.draws import Draws
 
 TINY = 1e-12
 
@@ -13,12 +14,12 @@ TINY = 1e-12
 class Windows:
     """Draws square windows that hold at least one pixel of an image's mask."""
 
-    def __init__(self, ball: Ball, mask: Tensor, channels: int, generator: torch.Generator) -> None:
-        self.ball, self.mask, self.channels, self.generator = ball, mask, channels, generator
+    def __init__(self, ball: Ball, mask: Tensor, channels: int, draws: Draws) -> None:
+        self.ball, self.mask, self.channels, self.draws = ball, mask, channels, draws
         self.area = mask.sum((1, 2, 3)).float()
 
     def narrow(self, index: Tensor) -> None:
-        self.mask, self.area = self.mask[index], self.area[index]
+        self.mask, self.area, self.draws = self.mask[index], self.area[index], self.draws.narrow(index)
 
     def sides(self, share: float, least: int) -> Tensor:
         """int64 (N,): of squares with this share of the open pixels."""
@@ -42,33 +43,27 @@ class Windows:
         inside_columns = (columns >= 0) & (columns < sides[:, None])
         return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
 
-    def signs(self, *shape: int) -> Tensor:
-        return self._uniform(len(self.mask), *shape).sub(0.5).sign()
-
     def _open_pixel(self) -> Tensor:
         flat = self.mask.flatten(1)
-        rank = (self._uniform(len(flat), 1) * self.area[:, None]).floor().clamp(max=self.area[:, None] - 1)
+        rank = (self.draws.uniform(1) * self.area[:, None]).floor().clamp(max=self.area[:, None] - 1)
         return (flat.cumsum(1) > rank).int().argmax(1)
 
     def _around(self, pixel: Tensor, sides: Tensor, size: int) -> Tensor:
-        back = (self._uniform(len(pixel)) * sides).floor().long()
+        back = (self.draws.uniform() * sides).floor().long()
         return torch.minimum((pixel - back).clamp(min=0), size - sides)
-
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.generator, device=self.generator.device).to(self.mask.device)
 
 
 class LinfSquares(Windows):
     """Stripes first, then squares whose color is a corner of the ball: section 4.2."""
 
     def first(self) -> Tensor:
-        stripes = self.signs(self.channels, 1, self.mask.shape[3])
+        stripes = self.draws.signs(self.channels, 1, self.mask.shape[3])
         return (self.ball.eps * stripes).expand(-1, -1, self.mask.shape[2], -1) * self.mask
 
     def next(self, delta: Tensor, share: float) -> Tensor:
         sides = self.sides(share, least=1)
         window = self.window(sides, *self.places(sides)) & self.mask
-        return torch.where(window, self.ball.eps * self.signs(self.channels, 1, 1), delta)
+        return torch.where(window, self.ball.eps * self.draws.signs(self.channels, 1, 1), delta)
 
 
 class L2Squares(Windows):
@@ -80,7 +75,7 @@ class L2Squares(Windows):
         tile = bump(torch.tensor([side]), height=side, width=side)[0]
         tiles = tile.repeat(1, -(-height // side), -(-width // side))[:, :height, :width].to(self.mask.device)
         rows, columns = -(-height // side), -(-width // side)
-        signs = self.signs(self.channels, rows, columns)
+        signs = self.draws.signs(self.channels, rows, columns)
         signs = signs.repeat_interleave(side, 2).repeat_interleave(side, 3)[:, :, :height, :width]
         return self._to_sphere(tiles * signs * self.mask)
 
@@ -95,7 +90,7 @@ class L2Squares(Windows):
         shape = bump(sides, height=height, width=width, row=row, column=column).to(delta.device)
         old = delta * window
         old = old / _square(old).sqrt().clamp(min=TINY)
-        new = (shape * self.signs(self.channels, 1, 1) + old) * window * self.mask
+        new = (shape * self.draws.signs(self.channels, 1, 1) + old) * window * self.mask
         new = new / _square(new).sqrt().clamp(min=TINY) * length
         return torch.where(window, new, torch.where(given, 0, delta))
 

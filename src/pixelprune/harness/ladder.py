@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import pandas
@@ -17,40 +16,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, cli, closure, runtime, sampling, state
+from pixelprune import artifacts, cli, closure, runtime, state
+from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Bfloat16, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
+from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation import rows
 from pixelprune.harness.accesses import Access
 
 CHUNK = 250
-"""Images of one call of an attack; those take part that still stand. An attack draws for all of them at once: the draws
-of an image depend on which others stand, which is the same in a resumed run as in an undisturbed one."""
+"""Images of one call of an attack; those take part that still stand."""
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
-
-
-class Attack(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
-
-    def __call__(
-        self,
-        model: Model,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        ball: Ball,
-        mask: Tensor,
-        generator: torch.Generator,
-        estimator: Estimator = PLAIN,
-    ) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -141,7 +122,7 @@ def _attack(
     """Attacks the images that stand and notes what it found. Returns what each image cost."""
     device = batch.images.device
     spent = Budget(len(batch))
-    for number, chunk in enumerate(torch.arange(len(batch), device=device).split(CHUNK)):
+    for chunk in torch.arange(len(batch), device=device).split(CHUNK):
         index = chunk[found.margin[chunk] <= 0]
         if len(index) == 0:
             continue
@@ -150,7 +131,7 @@ def _attack(
         counted = Counted(model, spent, rows=index.cpu())
         points = attack(
             counted, images, labels, ball=ball, mask=access.mask[index],
-            generator=sampling.torch_generator(*words, number, device=device),
+            draws=Draws.of(batch.ids[index.cpu()], *words, device=device),
             estimator=estimator_of(device),
         )  # fmt: skip
         with torch.no_grad():

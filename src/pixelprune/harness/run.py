@@ -146,7 +146,8 @@ def _checks(
     key, threat = next(iter(run.threats.items()))
     pgd = [attack for attack in run.ladder.values() if isinstance(attack, PGD)]
     subject = checks.Subject(
-        network=run.network, fill=run.strategy.fill, images=batch.images[few], labels=batch.labels[few],
+        network=run.network, fill=run.strategy.fill, ids=batch.ids[few], images=batch.images[few],
+        labels=batch.labels[few],
         mask=torch.ones_like(masks[few]) if run.full_network is None else masks[few],
         threat=threat, ladder=run.ladder, pgd=pgd[-1] if pgd else PGD(steps=20),
         estimator=estimator_of(batch.images.device), behaviour=run.strategy.behaviour,
