@@ -86,7 +86,8 @@ def ascend(party: Party, steps: int, *, ball: Ball, worst: Worst, estimator: Est
         with torch.no_grad():
             now = party.loss(logits, party.labels)
         stands = worst.see(party.index, points, margin(logits, party.labels))
-        rises += now > value
+        if step:
+            rises += now > value
         value, better = now, now > best
         wide = better.view(-1, 1, 1, 1)
         best = torch.maximum(best, now)

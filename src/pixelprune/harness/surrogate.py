@@ -1,0 +1,55 @@
+"""A small network that learned to segment as a classical segmenter does: what an attacker differentiates in its place."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixelprune import sampling
+from pixelprune.models.network import initialize
+
+WIDTH = 24
+DILATIONS = (1, 1, 2, 4, 8)
+EPOCHS = 12
+BATCH = 64
+LEARNING_RATE = 3e-3
+
+
+def learn(images: Tensor, probability: Tensor, seed: int) -> nn.Module:
+    """images float32 (N, 3, H, W) in [0, 1], probability float32 (N, H, W) -> a network from the one to the logit of the
+    other, (N, 1, H, W). Dilated convolutions see the whole of a small picture."""
+    layers: list[nn.Module] = []
+    before = images.shape[1] + 2
+    for dilation in DILATIONS:
+        layers += [nn.Conv2d(before, WIDTH, 3, padding=dilation, dilation=dilation), nn.Softplus(beta=10)]
+        before = WIDTH
+    network = nn.Sequential(*layers, nn.Conv2d(before, 1, 1))
+    initialize(network, sampling.torch_generator(seed, "surrogate weights"))
+    network.to(images.device)
+    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    for epoch in range(EPOCHS):
+        order = torch.randperm(len(images), generator=sampling.torch_generator(seed, "surrogate", epoch))
+        for chosen in order.to(images.device).split(BATCH):
+            logit = network(with_place(images[chosen]))[:, 0]
+            loss = functional.binary_cross_entropy_with_logits(logit, probability[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    return network.eval().requires_grad_(False)
+
+
+def foreground(network: nn.Module) -> Callable[[Tensor, NDArray[np.int64]], Tensor]:
+    """As maps.map.Source.foreground, and differentiable."""
+    return lambda images, ids: network(with_place(images))[:, 0].sigmoid()
+
+
+def with_place(images: Tensor) -> Tensor:
+    """The images with two more channels: row and column, from -1 to 1. Segmenters know where the middle is."""
+    height, width = images.shape[2:]
+    rows = torch.linspace(-1, 1, height, device=images.device)[:, None].expand(height, width)
+    columns = torch.linspace(-1, 1, width, device=images.device).expand(height, width)
+    place = torch.stack([rows, columns]).expand(len(images), -1, -1, -1)
+    return torch.cat([2 * images - 1, place], 1)
