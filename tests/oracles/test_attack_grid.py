@@ -120,10 +120,8 @@ def test_agrees_with_torchattacks_on_a_trained_network(trained: tuple[nn.Module,
     accuracies = []
     for eps in (0.01, 0.02, 0.03) if norm == "linf" else (0.1, 0.2, 0.4):
         ball: Ball = LinfBall(eps=eps) if norm == "linf" else L2Ball(eps=eps)
-        rng = torch.Generator().manual_seed(0)
-        ours = PGD(steps=40, restarts=3)(
-            net, images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(len(labels)), 0)
-        )
+        draws = Draws.of(np.arange(len(labels)), 0)
+        ours = PGD(steps=40, restarts=3)(net, images, labels, ball=ball, mask=mask, draws=draws)
         kind = torchattacks.PGD if norm == "linf" else torchattacks.PGDL2
         attack = kind(net, eps=eps, alpha=eps / 16, steps=40)
         with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""A small network that learned to segment as a classical segmenter does: what an attacker differentiates in its place."""
+"""A small network that learned to segment as a classical segmenter does: an attacker differentiates it instead."""
 
 from collections.abc import Callable
 
@@ -19,8 +19,10 @@ LEARNING_RATE = 3e-3
 
 
 def learn(images: Tensor, probability: Tensor, seed: int) -> nn.Module:
-    """images float32 (N, 3, H, W) in [0, 1], probability float32 (N, H, W) -> a network from the one to the logit of the
-    other, (N, 1, H, W). Dilated convolutions see the whole of a small picture."""
+    """images float32 (N, 3, H, W) in [0, 1], probability float32 (N, H, W) -> a network from the one to the other's logit.
+
+    It gives (N, 1, H, W). Dilated convolutions see the whole of a small picture.
+    """
     layers: list[nn.Module] = []
     before = images.shape[1] + 2
     for dilation in DILATIONS:
