@@ -19,9 +19,9 @@ LEARNING_RATE = 3e-3
 
 
 def learn(images: Tensor, probability: Tensor, seed: int) -> nn.Module:
-    """images float32 (N, 3, H, W) in [0, 1], probability float32 (N, H, W) -> a network from the one to the other's logit.
+    """A network from images, float32 (N, 3, H, W) in [0, 1], to the logits of their probability, float32 (N, H, W).
 
-    It gives (N, 1, H, W). Dilated convolutions see the whole of a small picture.
+    It returns (N, 1, H, W). Dilated convolutions see the whole of a small picture.
     """
     layers: list[nn.Module] = []
     before = images.shape[1] + 2
