@@ -38,6 +38,9 @@ class Ball(Protocol):
     def project(self, delta: Tensor) -> Tensor:
         """The point of the ball nearest to delta in the l2 distance."""
 
+    def scaled(self, factor: float) -> "Ball":
+        """The ball of that many times the radius."""
+
     def length(self, delta: Tensor) -> Tensor:
         """The norm of each image's delta, float32 (N,)."""
 
@@ -60,6 +63,9 @@ class LinfBall(Options):
 
     def project(self, delta: Tensor) -> Tensor:
         return delta.clamp(-self.eps, self.eps)
+
+    def scaled(self, factor: float) -> "LinfBall":
+        return LinfBall(eps=factor * self.eps)
 
     def length(self, delta: Tensor) -> Tensor:
         return delta.flatten(1).abs().amax(1)
@@ -89,6 +95,9 @@ class L2Ball(Options):
         # image + delta is rounded to float32, by up to 2**-25 a value; the rounded sum shall still lie in the ball.
         radius = max(self.eps - 2**-25 * sqrt(delta[0].numel()), self.eps / 2) if len(delta) else self.eps
         return delta * (radius / _length(delta).clamp(min=max(radius, torch.finfo(delta.dtype).tiny)))
+
+    def scaled(self, factor: float) -> "L2Ball":
+        return L2Ball(eps=factor * self.eps)
 
     def length(self, delta: Tensor) -> Tensor:
         return _length(delta).flatten()

@@ -65,7 +65,7 @@ def plant(
     Passes: about 1,200 forward an image, and those of the attack.
     """
     features = penultimate(network)
-    smaller = type(ball)(eps=RADIUS * ball.eps)
+    smaller = ball.scaled(RADIUS)
     channels = images.shape[1]
     with torch.no_grad():
         clean = features(fill(images, mask)).float()
