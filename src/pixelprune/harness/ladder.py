@@ -89,7 +89,7 @@ def climb(
             part = _part_name(batch, access, threat, attack, threat.eps[: position + 1], seed)
             spent = _saved(folder / part, found, batch)
             if spent is None:
-                words = (seed, access.name, attack.name, repr(eps))
+                words = (seed, access.name + access.variant, attack.name, repr(eps))
                 spent = _attack(batch, access, attack, threat.ball(eps), found, words)
                 _save(folder / part, found, spent, batch)
             tables.append(_table(batch, access, key, threat, eps, attack_key, clean, found, spent))
@@ -129,7 +129,7 @@ def _attack(
         images, labels = batch.images[index], batch.labels[index]
         model = narrow(access.model, index)
         counted = Counted(model, spent, rows=index.cpu())
-        points = attack(
+        points = narrow(attack, index)(
             counted, images, labels, ball=ball, mask=access.mask[index],
             draws=Draws.of(batch.ids[index.cpu()], *words, device=device),
             estimator=estimator_of(device),
@@ -158,7 +158,7 @@ def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps
     device = batch.images.device
     return state.fingerprint(
         images=[batch.ids.tolist(), batch.examples], device=[device.type, runtime.computes_bfloat16(device)],
-        access=access.name, norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"), seed=seed,
+        access=[access.name, access.variant], norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"), seed=seed,
         code=_code(attack.name),
     )  # fmt: skip
 
