@@ -58,6 +58,10 @@ class Selector:
         source = cache(self._source)
         return lambda images, ids: self.map(images, ids, source(images.device))
 
+    def foreground(self) -> Rank | None:
+        """What the segmenter finds in any image, as Source.foreground; None where the map reads no segmenter."""
+        return None if self.segmenter is None else _segmenting(self.segmenter)
+
     def smooth(self, foreground: Rank | None) -> Rank:
         """As `rank`, and close to it, but with a gradient: the kinks of the network that it explains are rounded off.
 
@@ -75,8 +79,8 @@ class Selector:
     def _source(self, device: torch.device) -> Source:
         state = {name.removeprefix("state."): t for name, t in self.tensors.items() if name.startswith("state.")}
         model = None if self.network is None else _network(self.network, self.tensors).to(device)
-        foreground = None if self.segmenter is None else _segmenting(self.segmenter)
-        return Source(foreground=foreground, model=model, state={name: t.to(device) for name, t in state.items()})
+        learned = {name: tensor.to(device) for name, tensor in state.items()}
+        return Source(foreground=self.foreground(), model=model, state=learned)
 
     def save(self, folder: Path) -> None:
         artifacts.save_tensors(folder / TENSORS, self.tensors)

@@ -33,27 +33,31 @@ WIDTHS = (0.3, 0.05)
 
 def measure(
     batch: Batch, pruned: PrunedModel, smooth: Rank, threats: Mapping[str, Threat], ladder: Mapping[str, Attack],
-    replayed: Mapping[str, Tensor], *, steps: int, queries: int, seed: int, folder: Path,
-) -> tuple[pandas.DataFrame, dict[str, Tensor]]:  # fmt: skip
-    """Rows of the access `adaptive`, and for each threat the worst point of every image at the headline eps.
+    replayed: Mapping[tuple[str, str], Tensor], *, steps: int, queries: int, seed: int, folder: Path,
+) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor]]:  # fmt: skip
+    """Rows of the access `adaptive`; and by ("adaptive", threat), the worst point of every image at the headline eps.
 
     batch: its `examples` are all of its images. smooth: a map with a gradient that is close to the pipeline's own.
-    replayed: points float32 (N, C, H, W) of these images, by the access that they were found under.
+    replayed: points float32 (N, C, H, W) of these images, by the access and the threat that they were found under.
     """
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     straight = Pipeline(pruned, batch.ids)
-    blind: dict[str, Attack] = {**ladder, "square": Square(queries=queries)}
-    blind |= {f"replayed_{access}": Replayed(points) for access, points in replayed.items()}
-    ways: list[tuple[str, Pipeline, dict[str, Attack]]] = [("straight", straight, blind)]
-    for width in WIDTHS:
-        through: dict[str, Attack] = {f"through_mask_{width:g}": APGD(steps=steps)}
-        ways.append((f"through {width:g}", replace(straight, smooth=smooth, temperature=width), through))
-    tables, worst = [], dict.fromkeys(threats, batch.images)
-    for variant, model, attacks in ways:
-        access = Access("adaptive", model, everywhere, variant)
-        table, found = climb(batch, access, threats, attacks, seed=seed, folder=folder)
-        tables.append(table)
-        worst = {key: _worse(straight, batch.labels, worst[key], found[key]) for key in threats}
+    tables, worst = [], {}
+    for key, threat in threats.items():
+        again = {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}
+        ways: list[tuple[str, Pipeline, dict[str, Attack]]] = [
+            ("straight", straight, {**ladder, "square": Square(queries=queries), **again})
+        ]
+        for width in WIDTHS:
+            through = replace(straight, smooth=smooth, temperature=width)
+            ways.append((f"through {width:g}", through, {f"through_mask_{width:g}": APGD(steps=steps)}))
+        points = batch.images
+        for variant, model, attacks in ways:
+            access = Access("adaptive", model, everywhere, variant)
+            table, found = climb(batch, access, {key: threat}, attacks, seed=seed, folder=folder)
+            tables.append(table)
+            points = _worse(straight, batch.labels, points, found[key])
+        worst["adaptive", key] = points
     return pandas.concat(tables, ignore_index=True), worst
 
 

@@ -158,8 +158,8 @@ def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps
     device = batch.images.device
     return state.fingerprint(
         images=[batch.ids.tolist(), batch.examples], device=[device.type, runtime.computes_bfloat16(device)],
-        access=[access.name, access.variant], norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"), seed=seed,
-        code=_code(attack.name),
+        access=[access.name, access.variant], norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"),
+        seed=seed, code=_code(attack.name),
     )  # fmt: skip
 
 

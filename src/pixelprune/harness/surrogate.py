@@ -1,16 +1,15 @@
 """A small network that learned to segment as a classical segmenter does: an attacker differentiates it instead."""
 
-from collections.abc import Callable
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pixelprune import sampling
+from pixelprune.datasets.split import Split
 from pixelprune.models.network import initialize
+from pixelprune.selecting import Rank, Selector
 
+IMAGES = 1000
 WIDTH = 24
 DILATIONS = (1, 1, 2, 4, 8)
 EPOCHS = 12
@@ -43,7 +42,19 @@ def learn(images: Tensor, probability: Tensor, seed: int) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def foreground(network: nn.Module) -> Callable[[Tensor, NDArray[np.int64]], Tensor]:
+def smooth_map(selector: Selector, train: Split, seed: int, device: torch.device) -> Rank | None:
+    """The selector's map with a gradient; None where no image's mask can be moved."""
+    if selector.behaviour == "static":
+        return None
+    segment = selector.foreground()
+    if segment is None:
+        return selector.smooth(None)
+    chosen = sampling.stratified(train.labels, IMAGES, sampling.numpy_generator(seed, "surrogate images"))
+    images = torch.from_numpy(train.images[chosen]).permute(0, 3, 1, 2).to(device).float() / 255
+    return selector.smooth(foreground(learn(images, segment(images, train.ids[chosen]), seed)))
+
+
+def foreground(network: nn.Module) -> Rank:
     """As maps.map.Source.foreground, and differentiable."""
     return lambda images, ids: network(with_place(images))[:, 0].sigmoid()
 
