@@ -72,9 +72,9 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
     table, examples, unbounded = _attack(run, batch, own, folder)
     tables = [table, unbounded]
     if run.rank is not None and run.smooth is not None and moved:
-        moving, points = _adaptive(run, _first(batch, moved), examples, run.rank, run.smooth, folder)
+        moving, worst = _adaptive(run, _first(batch, moved), examples, run.rank, run.smooth, folder)
         tables.append(moving)
-        examples |= points
+        examples |= worst
     rows = pandas.concat(tables, ignore_index=True)
     findings = _checks(run, batch, own, slice(0, examined), rows, examples)
     artifacts.save_table(out / "rows.parquet", rows)
