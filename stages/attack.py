@@ -16,7 +16,7 @@ from pixelprune.attacks.catalog import Attack
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
 from pixelprune.datasets import split
-from pixelprune.harness import run
+from pixelprune.harness import run, surrogate
 from pixelprune.harness.settings import Evaluation
 
 
@@ -25,12 +25,14 @@ def main(strategy: str, training: str, seed: str) -> None:
     device = runtime.device()
     own, full = (Path("models", key, training, seed) for key in (strategy, "none"))
     masks, out = Path("data/pruned", strategy), Path("results", strategy, training, seed)
+    selector = selecting.load(masks)
     settings = params.load("evaluation", Evaluation)
     job = run.Run(
         network=selecting.load_network(own).to(device),
         full_network=None if strategy == "none" else selecting.load_network(full).to(device),
         strategy=pruned.load(masks),
-        rank=selecting.load(masks).rank(),
+        rank=selector.rank(),
+        smooth=surrogate.smooth_map(selector, split.load(Path("data/raw"), "train"), int(seed), device),
         threats=params.load("threats", dict[str, Threat]),
         ladder=params.load("ladder", dict[str, Attack]),
         corruptions={name: CORRUPTIONS[name] for name in settings.corruptions},

@@ -5,7 +5,7 @@ image, attacked or corrupted, are ranked as those of the data set were.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from pixelprune.maps.map import Source
 from pixelprune.models import store
 from pixelprune.models.catalog import Network
 from pixelprune.models.network import NetworkOptions
+from pixelprune.models.softened import softened
 from pixelprune.sampling import torch_generator
 from pixelprune.segmenters.catalog import Segmenter
 from pixelprune.segmenters.segmenter import SegmenterOptions
@@ -57,11 +58,29 @@ class Selector:
         source = cache(self._source)
         return lambda images, ids: self.map(images, ids, source(images.device))
 
+    def foreground(self) -> Rank | None:
+        """What the segmenter finds in any image, as Source.foreground; None where the map reads no segmenter."""
+        return None if self.segmenter is None else _segmenting(self.segmenter)
+
+    def smooth(self, foreground: Rank | None) -> Rank:
+        """As `rank`, and close to it, but with a gradient: the kinks of the network that it explains are rounded off.
+
+        foreground: stands for the segmenter, which is classical code and has no gradient; None where there is none.
+        """
+
+        @cache
+        def source(device: torch.device) -> Source:
+            true = self._source(device)
+            model = softened(true.model) if isinstance(true.model, torch.nn.Module) else None
+            return replace(true, foreground=foreground, model=model)
+
+        return lambda images, ids: self.map(images, ids, source(images.device))
+
     def _source(self, device: torch.device) -> Source:
         state = {name.removeprefix("state."): t for name, t in self.tensors.items() if name.startswith("state.")}
         model = None if self.network is None else _network(self.network, self.tensors).to(device)
-        foreground = None if self.segmenter is None else _segmenting(self.segmenter)
-        return Source(foreground=foreground, model=model, state={name: t.to(device) for name, t in state.items()})
+        learned = {name: tensor.to(device) for name, tensor in state.items()}
+        return Source(foreground=self.foreground(), model=model, state=learned)
 
     def save(self, folder: Path) -> None:
         artifacts.save_tensors(folder / TENSORS, self.tensors)

@@ -7,13 +7,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.apgd_targeted import APGDTargeted
+from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
 from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
+from pixelprune.draws import Draws
 
 ATTACKS = [
     Noise(draws=4),
@@ -21,6 +28,14 @@ ATTACKS = [
     FGSM(),
     PGD(steps=6),
     PGD(steps=4, restarts=2, relative_step=3.0, loss="margin"),
+    APGD(steps=6),
+    APGD(steps=6, restarts=2, loss="dlr"),
+    APGDTargeted(steps=4, targets=2),
+    FAB(steps=4),
+    Square(queries=12),
+    AutoAttack(steps=3, queries=4),
+    AutoAttack(version="rand", steps=2),
+    Fast(steps=3, targets=2, target_steps=3, near=0.5, near_steps=5),
     Toolbox(attack="PGD", arguments={"steps": 3, "alpha": 0.3}),
     Toolbox(attack="PGDL2", arguments={"steps": 3, "alpha": 3.0}, batch=4),
 ]
@@ -63,13 +78,13 @@ class Frozen:
         return Frozen(self.model, self.masks[index])
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def streams(images: int, seed: int = 0) -> Draws:
+    return Draws.of(np.arange(images), seed)
 
 
 def hostile() -> tuple[Tensor, Tensor]:
     """Half of the pixels at 0 or 1, where the clamp bites; a mask of every kind."""
-    rng = seeded(1)
+    rng = torch.Generator().manual_seed(1)
     images = torch.rand(N, C, H, W, generator=rng)
     images[: N // 2] = images[: N // 2].round()
     mask = torch.rand(N, 1, H, W, generator=rng) < 0.5
@@ -87,7 +102,7 @@ def right_labels(model: nn.Module, images: Tensor) -> Tensor:
 def test_stays_in_the_ball_the_box_and_the_mask(attack: Attack, ball: Ball) -> None:
     model, (images, mask) = Net(), hostile()
     for labels in (right_labels(model, images), torch.arange(N) % K):
-        found = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
+        found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N))
         assert found.dtype == torch.float32
         assert found.shape == images.shape
         assert found.isfinite().all()
@@ -111,7 +126,7 @@ def test_white_images_stay_in_a_large_l2_ball_too(attack: Attack, ball: Ball) ->
 
     ball = type(ball)(eps=75600.55 * 2**-24 * (1 if ball.norm == "linf" else (C * 64 * 64) ** 0.5))
     mask = torch.ones(2, 1, 64, 64, dtype=torch.bool)
-    found = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(2))
     delta = (found.double() - images.double()).flatten(1)
     size = delta.abs().amax(1) if ball.norm == "linf" else delta.norm(dim=1)
     assert (size <= ball.eps + 1e-6).all()
@@ -121,7 +136,7 @@ def test_never_makes_an_image_easier_and_leaves_clean_errors_alone(attack: Attac
     model, (images, mask) = Net(), hostile()
     labels = right_labels(model, images)
     labels[::2] = (labels[::2] + 1) % K
-    found = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N))
     assert torch.equal(found[::2], images[::2])
     with torch.no_grad():
         assert (margin(model(found), labels) >= margin(model(images), labels) - 1e-6).all()
@@ -133,11 +148,11 @@ def test_the_same_seed_gives_the_same_bytes_and_no_global_state_is_used(attack: 
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002 - the state that must not matter
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = attack(model, images, labels, ball=ball, mask=mask, generator=seeded(3))
+    first = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N, 3))
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
     torch.manual_seed(6)
-    again = attack(model, images, labels, ball=ball, mask=mask, generator=seeded(3))
+    again = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N, 3))
     assert torch.equal(first, again)
 
 
@@ -154,7 +169,7 @@ def test_does_not_change_what_it_is_given(attack: Attack, ball: Ball) -> None:
         ]
         modes = [part.training for part in model.modules()]
         with torch.no_grad():  # as an evaluation calls it
-            found = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
+            found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N))
         after = [images, labels, mask, *model.state_dict().values()]
         assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
         assert [part.training for part in model.modules()] == modes
@@ -170,21 +185,21 @@ def test_an_image_does_not_feel_which_others_leave(attack: Attack, ball: Ball) -
     if isinstance(attack, Toolbox) and attack.batch > 1:
         pytest.skip("torchattacks draws for the images that are left")
     labels = right_labels(model, images)
-    together = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
+    together = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N))
     others_wrong = (labels + 1) % K
     others_wrong[0] = labels[0]
-    alone = attack(model, images, others_wrong, ball=ball, mask=mask, generator=seeded())
+    alone = attack(model, images, others_wrong, ball=ball, mask=mask, draws=streams(N))
     torch.testing.assert_close(together[0], alone[0], atol=1e-5, rtol=0)
 
 
 def test_a_model_that_narrows_gives_what_the_same_model_without_gives(attack: Attack, ball: Ball) -> None:
     model, (images, mask) = Net(), hostile()
-    kept = torch.rand(1, 1, H, W, generator=seeded(2)) < 0.7
+    kept = torch.rand(1, 1, H, W, generator=torch.Generator().manual_seed(2)) < 0.7
     labels = right_labels(model, images * kept)
     labels[1] = (labels[1] + 1) % K
     arguments = {"ball": ball, "mask": mask}
-    plain = attack(lambda x: model(x * kept), images, labels, **arguments, generator=seeded())
-    frozen = attack(Frozen(model, kept.expand(N, -1, -1, -1)), images, labels, **arguments, generator=seeded())
+    plain = attack(lambda x: model(x * kept), images, labels, **arguments, draws=streams(N))
+    frozen = attack(Frozen(model, kept.expand(N, -1, -1, -1)), images, labels, **arguments, draws=streams(N))
     assert torch.equal(plain, frozen)
 
 
@@ -192,7 +207,7 @@ def test_a_model_that_narrows_gives_what_the_same_model_without_gives(attack: At
 def test_any_number_of_classes(attack: Attack, ball: Ball, classes: int) -> None:
     model, (images, mask) = Net(classes), hostile()
     labels = right_labels(model, images)
-    found = attack(model, images, labels, ball=ball, mask=mask, generator=seeded())
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(N))
     with torch.no_grad():
         assert (margin(model(found), labels) >= margin(model(images), labels) - 1e-6).all()
 
@@ -200,7 +215,7 @@ def test_any_number_of_classes(attack: Attack, ball: Ball, classes: int) -> None
 def test_a_closed_mask_returns_the_input(attack: Attack, ball: Ball) -> None:
     model, (images, mask) = Net(), hostile()
     labels = right_labels(model, images)
-    found = attack(model, images, labels, ball=ball, mask=torch.zeros_like(mask), generator=seeded())
+    found = attack(model, images, labels, ball=ball, mask=torch.zeros_like(mask), draws=streams(N))
     assert torch.equal(found, images)
 
 
@@ -209,7 +224,7 @@ def test_a_radius_of_zero_changes_nothing(attack: Attack, ball: Ball) -> None:
         pytest.skip("torchattacks divides by eps")
     model, (images, mask) = Net(), hostile()
     labels = right_labels(model, images)
-    found = attack(model, images, labels, ball=type(ball)(eps=0), mask=mask, generator=seeded())
+    found = attack(model, images, labels, ball=type(ball)(eps=0), mask=mask, draws=streams(N))
     assert torch.equal(found, images)
 
 
@@ -218,13 +233,13 @@ def test_a_model_without_a_gradient_is_no_error(attack: Attack, ball: Ball) -> N
         pytest.skip("torchattacks demands a gradient")
     images, mask = hostile()
     labels = torch.zeros(N, dtype=torch.int64)
-    found = attack(lambda x: torch.eye(K)[[0] * len(x)], images, labels, ball=ball, mask=mask, generator=seeded())
+    found = attack(lambda x: torch.eye(K)[[0] * len(x)], images, labels, ball=ball, mask=mask, draws=streams(N))
     assert torch.equal(found, images)
 
 
 def test_no_images_are_no_error(attack: Attack, ball: Ball) -> None:
     images, mask = hostile()
-    found = attack(Net(), images[:0], torch.zeros(0, dtype=torch.int64), ball=ball, mask=mask[:0], generator=seeded())
+    found = attack(Net(), images[:0], torch.zeros(0, dtype=torch.int64), ball=ball, mask=mask[:0], draws=streams(0))
     assert found.shape == (0, C, H, W)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -54,8 +55,9 @@ def subject(scores: Tensor, norm: int = 1) -> Subject:
     square = open_weight.square().sum((1, 2, 3))
     images = images + ((scores * reach - now) / square).view(-1, 1, 1, 1) * open_weight  # moved along w to its score
     return Subject(
-        network=Linear(weight), fill=Black(name="black"), images=images, labels=torch.ones(N, dtype=torch.int64),
-        mask=mask, threat=Threat(eps=(EPS,)), ladder={"fgsm": FGSM(), "pgd": PGD(steps=10)}, pgd=PGD(steps=10),
+        network=Linear(weight), fill=Black(name="black"), ids=np.arange(N), images=images,
+        labels=torch.ones(N, dtype=torch.int64), mask=mask, threat=Threat(eps=(EPS,)),
+        ladder={"fgsm": FGSM(), "pgd": PGD(steps=10)}, pgd=PGD(steps=10),
         estimator=PLAIN, behaviour="static", transferred=None, seed=0,
     )  # fmt: skip
 

@@ -7,18 +7,26 @@ With the borders, the linf optimum is the same step clipped to [0, 1].
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.apgd_targeted import APGDTargeted
+from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
 from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import cross_entropy, log_odds, margin
 from pixelprune.attacks.narrowing import Budget, Counted
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.square import Square
+from pixelprune.draws import Draws
 
 N, C, H, W = 16, 3, 5, 6
 BALLS: list[Ball] = [LinfBall(eps=8 / 255), L2Ball(eps=0.3)]
@@ -26,6 +34,7 @@ by_norm = pytest.mark.parametrize("ball", BALLS, ids=lambda ball: ball.norm)
 EXACT = [
     FGSM(), PGD(steps=20), PGD(steps=60, relative_step=0.3), PGD(steps=20, loss="margin"),
     PGD(steps=5, relative_step=3.0, restarts=2),
+    APGD(steps=20), APGD(), APGD(loss="dlr"), APGDTargeted(steps=20), Fast(),
 ]  # fmt: skip
 by_attack = pytest.mark.parametrize("attack", EXACT, ids=repr)
 STANDS = 40.0  # a right logit that no attack reaches: the image stays to the end of every path
@@ -57,15 +66,19 @@ def case(request: pytest.FixtureRequest) -> tuple[Tensor, Tensor, Tensor, Tensor
     return weight, images, mask, torch.ones(N, dtype=torch.int64), rng
 
 
+def streams(images: Tensor) -> Draws:
+    return Draws.of(np.arange(len(images)), 0)
+
+
 Case = tuple[Tensor, Tensor, Tensor, Tensor, torch.Generator]
 
 
 @by_attack
 @by_norm
 def test_finds_the_closed_form_optimum(case: Case, ball: Ball, attack: Attack) -> None:
-    weight, images, mask, labels, rng = case
+    weight, images, mask, labels, _ = case
     model, optimum = linear(weight, STANDS), images + best(ball, weight, mask)
-    found = attack(model, images, labels, ball=ball, mask=mask, generator=rng)
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))
     if ball.norm == "linf":
         where, height = 2e-5, 5e-5
     elif isinstance(attack, PGD) and attack.relative_step is None:
@@ -79,26 +92,26 @@ def test_finds_the_closed_form_optimum(case: Case, ball: Ball, attack: Attack) -
 @by_norm
 def test_certainty_does_not_hide_the_gradient(case: Case, ball: Ball) -> None:
     """At a logit gap of 1000 the softmax is exactly 1, and plain cross-entropy climbs nowhere."""
-    weight, images, mask, labels, rng = case
+    weight, images, mask, labels, _ = case
     model, optimum = linear(weight, 1000.0), images + best(ball, weight, mask)
     for attack in (FGSM(), PGD(steps=20, relative_step=0.5)):
-        found = attack(model, images, labels, ball=ball, mask=mask, generator=rng)
+        found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))
         torch.testing.assert_close(margin(model(found), labels), margin(model(optimum), labels), atol=2e-3, rtol=0)
-    blind = PGD(steps=20, loss="cross_entropy")(model, images, labels, ball=ball, mask=mask, generator=rng)
+    blind = PGD(steps=20, loss="cross_entropy")(model, images, labels, ball=ball, mask=mask, draws=streams(images))
     assert (margin(model(blind), labels) < margin(model(optimum), labels) - 0.01).all()
 
 
 @by_attack
 def test_finds_the_linf_optimum_at_the_borders_of_the_range_too(case: Case, attack: Attack) -> None:
-    weight, images, mask, labels, rng = case
+    weight, images, mask, labels, _ = case
     ball = LinfBall(eps=0.2)
     images = ((images - 0.5) * 6 + 0.5).clamp(0, 1)
     optimum = (images + best(ball, weight, mask)).clamp(0, 1)
-    found = attack(linear(weight, STANDS), images, labels, ball=ball, mask=mask, generator=rng)
+    found = attack(linear(weight, STANDS), images, labels, ball=ball, mask=mask, draws=streams(images))
     torch.testing.assert_close(found, optimum, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("attack", [*EXACT, PGD(steps=20, loss="cross_entropy")], ids=repr)
+@pytest.mark.parametrize("attack", [*EXACT, PGD(steps=20, loss="cross_entropy"), FAB(), FAB(steps=3)], ids=repr)
 @by_norm
 def test_robust_accuracy_is_the_closed_form_to_the_image(case: Case, ball: Ball, attack: Attack) -> None:
     """t g(x) > eps ||m w||_q, with biases that place every image close to the edge, on both sides."""
@@ -120,7 +133,7 @@ def test_robust_accuracy_is_the_closed_form_to_the_image(case: Case, ball: Ball,
             return Model(self.bias[index])
 
     labels = (sign > 0).long()
-    found = attack(Model(bias), images, labels, ball=ball, mask=mask, generator=rng)
+    found = attack(Model(bias), images, labels, ball=ball, mask=mask, draws=streams(images))
     stands = Model(bias)(found).argmax(1) == labels
     assert torch.equal(stands, sign * wanted > ball.eps * dual)
     assert 0 < stands.sum() < N
@@ -136,7 +149,7 @@ def test_l2_spends_nothing_on_pixels_that_cannot_move(ball: Ball) -> None:
     labels, mask = torch.ones(2, dtype=torch.int64), torch.ones(2, 1, H, W, dtype=torch.bool)
     optimum = best(ball, (weight * ~stuck).expand(2, -1, -1, -1), mask)
     for attack in (FGSM(), PGD(steps=60, relative_step=0.3)):
-        found = attack(linear(weight, STANDS), images, labels, ball=ball, mask=mask, generator=rng)
+        found = attack(linear(weight, STANDS), images, labels, ball=ball, mask=mask, draws=streams(images))
         torch.testing.assert_close(
             found - images, optimum, atol=2e-5 if ball.norm == "linf" or attack == FGSM() else 2e-3, rtol=0
         )
@@ -149,20 +162,32 @@ def test_an_image_that_is_wrong_by_a_hair_is_left_as_it_is(ball: Ball, attack: A
     model = linear(weight, -images[0].sum().item() - 2**-12)
     labels, mask = torch.ones(2, dtype=torch.int64), torch.ones(2, 1, H, W, dtype=torch.bool)
     assert 0 < margin(model(images), labels)[0] < 5e-4
-    found = attack(model, images, labels, ball=ball, mask=mask, generator=torch.Generator().manual_seed(0))
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))
     assert torch.equal(found, images)
 
 
 @pytest.mark.parametrize("corners", [False, True])
 @by_norm
 def test_noise_never_passes_the_optimum(case: Case, ball: Ball, corners: bool) -> None:
-    weight, images, mask, labels, rng = case
+    weight, images, mask, labels, _ = case
     model = linear(weight, STANDS)
-    found = Noise(draws=50, corners=corners)(model, images, labels, ball=ball, mask=mask, generator=rng)
+    found = Noise(draws=50, corners=corners)(model, images, labels, ball=ball, mask=mask, draws=streams(images))
     optimum = images + best(ball, weight, mask)
     clean, reached, limit = (margin(model(points), labels) for points in (images, found, optimum))
     assert (reached <= limit + 1e-3).all()
     assert (reached > clean).all()
+
+
+def test_squares_find_nine_tenths_of_the_optimum_and_never_pass_it(case: Case) -> None:
+    weight, images, mask, labels, _ = case
+    model, ball = linear(weight, STANDS), LinfBall(eps=8 / 255)
+    found = Square(queries=500)(model, images, labels, ball=ball, mask=mask, draws=streams(images))
+    clean, reached, limit = (
+        margin(model(points), labels) for points in (images, found, images + best(ball, weight, mask))
+    )
+    share = (reached - clean) / (limit - clean)
+    assert (share <= 1 + 1e-4).all()
+    assert (share >= 0.9).all()
 
 
 @by_norm
@@ -171,8 +196,7 @@ def test_more_draws_and_more_open_pixels_never_help_the_image(case: Case, ball: 
     model = linear(weight, STANDS)
 
     def reached(attack: Attack, mask: Tensor) -> Tensor:
-        rng = torch.Generator().manual_seed(0)
-        return margin(model(attack(model, images, labels, ball=ball, mask=mask, generator=rng)), labels)
+        return margin(model(attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))), labels)
 
     assert (reached(Noise(draws=20), mask) >= reached(Noise(draws=5), mask)).all()
     assert (reached(FGSM(), torch.ones_like(mask)) >= reached(FGSM(), mask)).all()
@@ -181,16 +205,15 @@ def test_more_draws_and_more_open_pixels_never_help_the_image(case: Case, ball: 
 @by_norm
 def test_draws_lie_where_they_should(ball: Ball) -> None:
     """Uniform in the ball: the share within half of the radius is 2 ** -dimension; corners have the full length."""
-    rng = torch.Generator().manual_seed(0)
     mask = torch.zeros(4000, 1, 2, 2, dtype=torch.bool)
     mask[:, :, 0, 1] = True
-    draws = ball.sample(mask, 2, rng)  # two open values
+    draws = ball.sample(mask, 2, streams(mask))  # two open values
     assert not draws[~mask.expand_as(draws)].any()
     moved = draws[:, :, 0, 1]
     length = moved.abs().amax(1) if ball.norm == "linf" else moved.norm(dim=1)
     assert (length <= ball.eps + 1e-7).all()
     assert abs((length < ball.eps / 2).float().mean() - 0.25) < 0.03
-    corners = ball.corner(mask, 2, rng)
+    corners = ball.corner(mask, 2, streams(mask))
     assert not corners[~mask.expand_as(corners)].any()
     moved = corners[:, :, 0, 1]
     length = moved.abs() if ball.norm == "linf" else moved.norm(dim=1)
@@ -222,7 +245,7 @@ def test_the_margin_by_hand() -> None:
 
 @by_norm
 def test_the_budget_counts_every_pass(case: Case, ball: Ball) -> None:
-    weight, images, mask, labels, rng = case
+    weight, images, mask, labels, _ = case
     labels = labels.clone()
     labels[:3] = 0  # wrong already
     mask = mask.clone()
@@ -232,10 +255,16 @@ def test_the_budget_counts_every_pass(case: Case, ball: Ball) -> None:
         FGSM(): (3, 1),
         PGD(steps=9): (1 + 10, 9),
         PGD(steps=9, restarts=3): (1 + 30, 27),
+        APGD(steps=9, restarts=2): (1 + 20, 18),
+        APGDTargeted(steps=9): (1 + 10, 9),  # of two classes one is wrong
+        FAB(steps=9): (1 + 10, 9),
+        Square(queries=9): (1 + 9, 0),
+        AutoAttack(steps=9, queries=9): (1 + 12 + 12 + 12 + 11, 27),
+        Fast(steps=5, target_steps=6, near=1.0, near_steps=7): (1 + 6 + 1 + 7 + 1 + 8, 18),
     }
     for attack, (forward, backward) in expected.items():
         budget = Budget(N)
-        attack(Counted(linear(weight, STANDS), budget), images, labels, ball=ball, mask=mask, generator=rng)
+        attack(Counted(linear(weight, STANDS), budget), images, labels, ball=ball, mask=mask, draws=streams(images))
         assert budget.forward.tolist() == [1] * 4 + [forward] * (N - 4)
         assert budget.backward.tolist() == [0] * 4 + [backward] * (N - 4)
 
@@ -246,7 +275,7 @@ def test_the_budget_ends_when_an_image_is_fooled() -> None:
     ball, mask = LinfBall(eps=0.1), torch.ones(2, 1, 1, 1, dtype=torch.bool)
 
     class Still(LinfBall):
-        def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+        def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
             return torch.zeros(len(mask), channels, *mask.shape[2:])
 
     class Model:
@@ -263,7 +292,7 @@ def test_the_budget_ends_when_an_image_is_fooled() -> None:
     budget = Budget(2)
     model = Counted(Model(torch.tensor([6.0, 20.0])), budget)  # falls at -0.06; never
     attack = PGD(steps=10, relative_step=0.25)
-    attack(model, images, labels, ball=Still(eps=ball.eps), mask=mask, generator=torch.Generator())
+    attack(model, images, labels, ball=Still(eps=ball.eps), mask=mask, draws=streams(images))
     assert budget.forward.tolist() == [1 + 4, 1 + 11]  # clean; start and three steps; start, nine steps, the end
     assert budget.backward.tolist() == [4, 10]
 

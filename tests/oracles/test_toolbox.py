@@ -1,5 +1,6 @@
 """The adapter of torchattacks: what it gives on a linear model, and the habits of torchattacks that it keeps away."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted
 from pixelprune.attacks.toolbox import Toolbox
+from pixelprune.draws import Draws
 from pixelprune.errors import ParamsError
 from pixelprune.params import validated
 
@@ -59,7 +61,7 @@ Case = tuple[nn.Module, Tensor, Tensor, Tensor]
 def test_its_fgsm_is_our_fgsm(case: Case, batch: int) -> None:
     model, images, labels, mask = case
     ball = LinfBall(eps=0.05)
-    arguments = {"ball": ball, "mask": mask, "generator": seeded()}
+    arguments = {"ball": ball, "mask": mask, "draws": Draws.of(np.arange(N), 0)}
     theirs = Toolbox(attack="FGSM", batch=batch)(model, images, labels, **arguments)
     torch.testing.assert_close(theirs, FGSM()(model, images, labels, **arguments), atol=1e-6, rtol=0)
 
@@ -67,7 +69,7 @@ def test_its_fgsm_is_our_fgsm(case: Case, batch: int) -> None:
 def test_its_l2_attack_loses_what_it_writes_outside_the_mask(case: Case) -> None:
     model, images, labels, mask = case
     images = 0.4 + 0.2 * images
-    arguments = {"ball": L2Ball(eps=0.3), "mask": mask, "generator": seeded()}
+    arguments = {"ball": L2Ball(eps=0.3), "mask": mask, "draws": Draws.of(np.arange(N), 0)}
     theirs = Toolbox(attack="PGDL2", arguments={"alpha": 0.1, "steps": 40})(model, images, labels, **arguments)
     assert torch.equal(theirs[~mask.expand_as(theirs)], images[~mask.expand_as(theirs)])
     gained, ours = (margin(model(x), labels) for x in (theirs, FGSM()(model, images, labels, **arguments)))
@@ -84,7 +86,7 @@ def test_classes_that_call_the_model_on_other_batches_work_with_frozen_masks(cas
     options = Toolbox(attack=attack, arguments=arguments.get(attack, {}))
     budget = Budget(N)
     counted = Counted(Frozen(model, mask), budget)
-    found = options(counted, images, labels, ball=LinfBall(eps=0.05), mask=mask, generator=seeded())
+    found = options(counted, images, labels, ball=LinfBall(eps=0.05), mask=mask, draws=Draws.of(np.arange(N), 0))
     assert ((found - images).abs() <= 0.05 + 1e-6).all()
     assert (budget.forward > 2).all()
 
@@ -93,7 +95,7 @@ def test_a_batch_that_such_a_class_cannot_have_is_the_users_mistake(case: Case) 
     model, images, labels, mask = case
     attack = Toolbox(attack="SPSA", arguments={"nb_iter": 1, "nb_sample": 8}, batch=3)
     with pytest.raises(ParamsError, match="leave out `batch`"):
-        attack(Frozen(model, mask), images, labels, ball=LinfBall(eps=0.05), mask=mask, generator=seeded())
+        attack(Frozen(model, mask), images, labels, ball=LinfBall(eps=0.05), mask=mask, draws=Draws.of(np.arange(N), 0))
 
 
 def test_says_nothing_and_leaves_modes_alone(case: Case, capfd: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +104,7 @@ def test_says_nothing_and_leaves_modes_alone(case: Case, capfd: pytest.CaptureFi
     model[0].train()  # torchattacks would put every part of it in one mode
     model.training = True
     Toolbox(attack="APGD", arguments={"steps": 2})(
-        model, images, labels, ball=LinfBall(eps=0.05), mask=mask, generator=seeded()
+        model, images, labels, ball=LinfBall(eps=0.05), mask=mask, draws=Draws.of(np.arange(N), 0)
     )
     assert model.training
     assert model[0].training
@@ -115,10 +117,10 @@ def test_an_image_has_its_own_draws(case: Case) -> None:
     model, images, labels, mask = case
     attack = Toolbox(attack="GN", arguments={"std": 0.1})
     arguments = {"ball": LinfBall(eps=0.3), "mask": torch.ones_like(mask)}
-    whole = attack(model, images, labels, **arguments, generator=seeded())
+    whole = attack(model, images, labels, **arguments, draws=Draws.of(np.arange(N), 0))
     wrong = labels.clone()
     wrong[:3] = 0
-    part = attack(model, images, wrong, **arguments, generator=seeded())
+    part = attack(model, images, wrong, **arguments, draws=Draws.of(np.arange(N), 0))
     assert torch.equal(whole[3:], part[3:])
     assert torch.equal(part[:3], images[:3])
 
@@ -127,7 +129,7 @@ def test_an_error_inside_is_told_from_ours(case: Case) -> None:
     model, images, labels, mask = case
     attack = Toolbox(attack="APGD", arguments={"loss": "no such loss"})
     with pytest.raises(ValueError, match="unknown loss") as caught:
-        attack(model, images, labels, ball=LinfBall(eps=0.05), mask=mask, generator=seeded())
+        attack(model, images, labels, ball=LinfBall(eps=0.05), mask=mask, draws=Draws.of(np.arange(N), 0))
     assert "raised inside torchattacks.APGD" in caught.value.__notes__[0]
 
 

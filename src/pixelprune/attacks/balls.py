@@ -1,11 +1,9 @@
 """What an attack needs to know of an lp norm. Attacks take a ball, so none of them branches on the norm.
 
 Shapes: images, gradients and deltas float32 (N, C, H, W), masks bool (N, 1, H, W), true where the attacker may write.
-Radii in units of the pixel range [0, 1]. Draws are made on the generator's device, so that a CPU generator gives
-the same points for a model on any device.
+Radii in units of the pixel range [0, 1]. draws: a stream for each of the N images.
 """
 
-from collections.abc import Callable
 from math import sqrt
 from typing import Annotated, Literal, Protocol
 
@@ -13,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 Radius = Annotated[float, Field(ge=0)]
@@ -22,12 +21,15 @@ class Ball(Protocol):
     """All perturbations of norm <= eps, image by image."""
 
     @property
+    def norm(self) -> str: ...
+
+    @property
     def eps(self) -> float: ...
 
-    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
         """A uniform point of the ball on the pixels of the mask, zero elsewhere."""
 
-    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    def corner(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
         """A uniform extreme point of the ball on the pixels of the mask (a sign vector; a point of the sphere)."""
 
     def steepest(self, grad: Tensor) -> Tensor:
@@ -36,16 +38,25 @@ class Ball(Protocol):
     def project(self, delta: Tensor) -> Tensor:
         """The point of the ball nearest to delta in the l2 distance."""
 
+    def scaled(self, factor: float) -> "Ball":
+        """The ball of that many times the radius."""
+
+    def length(self, delta: Tensor) -> Tensor:
+        """The norm of each image's delta, float32 (N,)."""
+
+    def pace(self, speed: Tensor) -> Tensor:
+        """How fast each coordinate moves on the shortest way to a plane whose weights have these sizes."""
+
 
 class LinfBall(Options):
     norm: Literal["linf"] = "linf"
     eps: Radius
 
-    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-        return (2 * _draw(torch.rand, mask, channels, generator) - 1) * self.eps * mask
+    def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
+        return (2 * draws.uniform(channels, *mask.shape[2:]) - 1) * self.eps * mask
 
-    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-        return (_draw(torch.rand, mask, channels, generator) - 0.5).sign() * self.eps * mask
+    def corner(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
+        return draws.signs(channels, *mask.shape[2:]) * self.eps * mask
 
     def steepest(self, grad: Tensor) -> Tensor:
         return grad.sign()
@@ -53,18 +64,26 @@ class LinfBall(Options):
     def project(self, delta: Tensor) -> Tensor:
         return delta.clamp(-self.eps, self.eps)
 
+    def scaled(self, factor: float) -> "LinfBall":
+        return LinfBall(eps=factor * self.eps)
+
+    def length(self, delta: Tensor) -> Tensor:
+        return delta.flatten(1).abs().amax(1)
+
+    def pace(self, speed: Tensor) -> Tensor:
+        return (speed > 0).to(speed.dtype)
+
 
 class L2Ball(Options):
     norm: Literal["l2"] = "l2"
     eps: Radius
 
-    def sample(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    def sample(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
         dimension = channels * mask.sum((1, 2, 3), keepdim=True).clamp(min=1)
-        uniform = torch.rand((len(mask), 1, 1, 1), generator=generator, device=generator.device).to(mask.device)
-        return uniform ** (1 / dimension) * self.corner(mask, channels, generator)
+        return draws.uniform(1, 1, 1) ** (1 / dimension) * self.corner(mask, channels, draws)
 
-    def corner(self, mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-        return self.eps * self.steepest(_draw(torch.randn, mask, channels, generator) * mask)
+    def corner(self, mask: Tensor, channels: int, draws: Draws) -> Tensor:
+        return self.eps * self.steepest(draws.normal(channels, *mask.shape[2:]) * mask)
 
     def steepest(self, grad: Tensor) -> Tensor:
         # Scaled by the largest value first: the squares of a tiny gradient would underflow.
@@ -76,6 +95,15 @@ class L2Ball(Options):
         # image + delta is rounded to float32, by up to 2**-25 a value; the rounded sum shall still lie in the ball.
         radius = max(self.eps - 2**-25 * sqrt(delta[0].numel()), self.eps / 2) if len(delta) else self.eps
         return delta * (radius / _length(delta).clamp(min=max(radius, torch.finfo(delta.dtype).tiny)))
+
+    def scaled(self, factor: float) -> "L2Ball":
+        return L2Ball(eps=factor * self.eps)
+
+    def length(self, delta: Tensor) -> Tensor:
+        return _length(delta).flatten()
+
+    def pace(self, speed: Tensor) -> Tensor:
+        return speed
 
 
 def inside(images: Tensor, delta: Tensor, ball: Ball) -> Tensor:
@@ -93,11 +121,6 @@ def usable(grad: Tensor, points: Tensor, mask: Tensor) -> Tensor:
     """
     blocked = ((points <= 0) & (grad < 0)) | ((points >= 1) & (grad > 0))
     return (grad * mask).masked_fill(blocked, 0)
-
-
-def _draw(kind: Callable[..., Tensor], mask: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-    shape = (len(mask), channels, *mask.shape[2:])
-    return kind(shape, generator=generator, device=generator.device).to(mask.device)
 
 
 def _length(delta: Tensor) -> Tensor:

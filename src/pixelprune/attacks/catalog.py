@@ -4,9 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.apgd_targeted import APGDTargeted
+from pixelprune.attacks.autoattack import AutoAttack
+from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 
-Attack = Annotated[Noise | FGSM | PGD | Toolbox, Field(discriminator="name")]
+Attack = Annotated[
+    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | AutoAttack | Fast | Toolbox, Field(discriminator="name")
+]

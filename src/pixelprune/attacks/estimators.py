@@ -5,6 +5,7 @@ estimators fit here, and every attack that takes one then works against that def
 Source of the two names: Athalye et al., "Obfuscated Gradients ...", ICML 2018, section 4, arXiv:1802.00420.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -12,27 +13,24 @@ from torch import Tensor
 
 from pixelprune.attacks.losses import Loss, margin
 from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.draws import Draws
 
 
 class Estimator(Protocol):
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
         """The gradient of each image's own loss, and the logits that the model gives to these images.
 
         images: float32 (N, C, H, W) in [0, 1]; labels: int64 (N,). Returns float32 (N, C, H, W) and (N, K).
         Guarantees: row i depends on image i alone (losses are summed, not averaged); everything is finite, detached
         and on the images' device; the model's parameters, their .grad and its mode are as before; random draws
-        come from `generator` alone; the logits are those of the true model, not of a smooth stand-in.
+        come from `draws` alone; the logits are those of the true model, not of a smooth stand-in.
         """
 
 
 class Plain:
     """Automatic differentiation. Zero where the model does not depend on the image."""
 
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
         images = images.detach().requires_grad_()
         with torch.enable_grad():
             logits = model(images)
@@ -53,17 +51,33 @@ class Bfloat16:
 
     NEAR = 0.1
 
-    def gradient(
-        self, model: Model, images: Tensor, labels: Tensor, loss: Loss, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
         with torch.autocast(images.device.type, torch.bfloat16):
-            grad, logits = PLAIN.gradient(model, images, labels, loss, generator)
+            grad, logits = PLAIN.gradient(model, images, labels, loss, draws)
         logits = logits.float()
         near = margin(logits, labels) > -self.NEAR * logits.abs().amax(1)
         if near.any():
             with torch.no_grad():
                 logits[near] = narrow(model, near)(images[near])
         return grad.float(), logits
+
+
+@dataclass(frozen=True)
+class MeanOfDraws:
+    """Expectation over transformation: the mean of several draws of a randomized model, of gradients and of logits.
+
+    Source: Athalye et al., "Synthesizing Robust Adversarial Examples", ICML 2018, equation 2, arXiv:1707.07397.
+    """
+
+    inner: Estimator
+    draws: int
+
+    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
+        grad, logits = self.inner.gradient(model, images, labels, loss, draws)
+        for _ in range(self.draws - 1):
+            another, seen = self.inner.gradient(model, images, labels, loss, draws)
+            grad, logits = grad + another, logits + seen
+        return grad / self.draws, logits / self.draws
 
 
 PLAIN = Plain()

@@ -15,6 +15,7 @@ from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import log_odds, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 
@@ -29,7 +30,7 @@ class FGSM(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
@@ -42,7 +43,7 @@ class FGSM(Options):
         if len(index) == 0:
             return worst.points
         model, images, labels, mask = narrow(model, index), images[index], labels[index], mask[index]
-        grad, _ = estimator.gradient(model, images, labels, log_odds, generator)
+        grad, _ = estimator.gradient(model, images, labels, log_odds, draws)
         points = inside(images, ball.eps * ball.steepest(usable(grad, images, mask)), ball)
         with torch.no_grad():
             worst.see(index, points, margin(model(points), labels))

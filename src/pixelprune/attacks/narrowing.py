@@ -5,16 +5,19 @@ a method `narrow(index)` that gives the model of those images only; attacks call
 """
 
 from collections.abc import Callable
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
 Model = Callable[[Tensor], Tensor]
+T = TypeVar("T")
 
 
-def narrow(model: Model, index: Tensor) -> Model:
-    """The model for images[index]; index int64 (M,), or bool (N,). A model without a value per image is its own."""
-    return model.narrow(index) if hasattr(model, "narrow") else model
+def narrow(model: T, index: Tensor) -> T:
+    """The model or loss of images[index]; index int64 (M,), or bool (N,). Without a value per image it is its own."""
+    own = getattr(model, "narrow", None)
+    return model if own is None else cast(T, own(index))
 
 
 class Budget:

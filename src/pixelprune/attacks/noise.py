@@ -15,6 +15,7 @@ from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 
@@ -31,21 +32,21 @@ class Noise(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Points are drawn for the whole batch, so they do not depend on which images have left.
         Passes: 1 forward an image, and 1 for each draw that finds it standing; no gradient.
         """
         worst = Worst(model, images, labels, mask)
-        for _ in range(self.draws):
-            delta = (ball.corner if self.corners else ball.sample)(mask, images.shape[1], generator)
+        for number in range(self.draws):
             index = worst.standing
             if len(index) == 0:
                 break
-            points = inside(images[index], delta[index], ball)
+            own = draws.branch(number).narrow(index)
+            delta = (ball.corner if self.corners else ball.sample)(mask[index], images.shape[1], own)
+            points = inside(images[index], delta, ball)
             with torch.no_grad():
                 worst.see(index, points, margin(narrow(model, index)(points), labels[index]))
         return worst.points

@@ -16,6 +16,7 @@ from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import LOSSES, LossName, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 
@@ -36,7 +37,7 @@ class PGD(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1].
@@ -46,35 +47,36 @@ class PGD(Options):
         mask: bool (N, 1, H, W), true where the attacker may write.
         The result differs from `images` only under the mask and by at most `ball.eps` (+1e-6, float32 rounding).
         An image is never returned with a smaller margin than it came with; one that is wrong already is returned
-        as it is. Starts are drawn for the whole batch, so they do not depend on which images have left.
+        as it is. draws: a stream for each image, so that no result depends on the batch.
         Passes: 1 forward an image; for each restart that finds it standing, at most steps + 1 forward, steps backward.
         An estimator may add its own: Bfloat16 looks again, forward, near a change of verdict.
         """
         worst = Worst(model, images, labels, mask)
-        for _ in range(self.restarts):
-            start = ball.sample(mask, images.shape[1], generator)
+        for restart in range(self.restarts):
             index = worst.standing
             if len(index) == 0:
                 break
+            own = draws.branch(restart).narrow(index)
+            start = ball.sample(mask[index], images.shape[1], own)
             self._climb(
-                narrow(model, index), worst, index, images[index], labels[index], mask[index], start[index],
-                ball, generator, estimator,
+                narrow(model, index), worst, index, images[index], labels[index], mask[index], start,
+                ball, own, estimator,
             )  # fmt: skip
         return worst.points
 
     def _climb(
         self, model: Model, worst: Worst, index: Tensor, images: Tensor, labels: Tensor, mask: Tensor, start: Tensor,
-        ball: Ball, generator: torch.Generator, estimator: Estimator,
+        ball: Ball, draws: Draws, estimator: Estimator,
     ) -> None:  # fmt: skip
         length = ball.eps * (self.relative_step or 2.5 / self.steps)
         points = inside(images, start, ball)
         for _ in range(self.steps):
-            grad, logits = estimator.gradient(model, points, labels, LOSSES[self.loss], generator)
+            grad, logits = estimator.gradient(model, points, labels, LOSSES[self.loss], draws)
             stands = worst.see(index, points, margin(logits, labels))
             if not stands.all():
-                model, index, images, labels, mask, points, grad = (
-                    narrow(model, stands), index[stands], images[stands], labels[stands], mask[stands],
-                    points[stands], grad[stands],
+                model, draws, index, images, labels, mask, points, grad = (
+                    narrow(model, stands), draws.narrow(stands), index[stands], images[stands], labels[stands],
+                    mask[stands], points[stands], grad[stands],
                 )  # fmt: skip
             if len(index) == 0:
                 return

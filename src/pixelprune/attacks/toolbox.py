@@ -25,11 +25,12 @@ from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
 from pixelprune.errors import ParamsError
 from pixelprune.options import Options
 
 OURS = ("model", "eps", "max_epsilon", "norm", "seed", "n_classes", "verbose")
-"""Arguments that follow from the threat, the model and the generator."""
+"""Arguments that follow from the threat, the model and the draws."""
 
 
 class Toolbox(Options):
@@ -72,7 +73,7 @@ class Toolbox(Options):
         *,
         ball: Ball,
         mask: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         estimator: Estimator = PLAIN,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
@@ -82,7 +83,7 @@ class Toolbox(Options):
         inside torchattacks pass through, with a note.
         """
         worst = Worst(model, images, labels, mask)
-        seeds = torch.randint(2**31, (len(images),), generator=generator, device=generator.device).tolist()
+        seeds = (draws.integers() % 2**31).tolist()
         standing = worst.standing
         for index in standing.split(self.batch) if len(standing) else ():  # nothing would split into one empty part
             part = narrow(model, index)

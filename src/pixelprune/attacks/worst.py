@@ -12,12 +12,16 @@ classified in another batch, whose sums round differently."""
 
 
 class Worst:
-    """points: float32 (N, C, H, W), the best iterate of every image; margins: float32 (N,), their margins."""
+    """points: float32 (N, C, H, W), the best iterate of every image; margins: float32 (N,), their margins.
+
+    logits: float32 (N, K), of the images as they came.
+    """
 
     def __init__(self, model: Model, images: Tensor, labels: Tensor, mask: Tensor) -> None:
         """Starts from the images as they are: one forward pass. Those that are wrong already are left alone."""
         with torch.no_grad():
-            self.margins = margin(model(images), labels)
+            self.logits = model(images)
+        self.margins = margin(self.logits, labels)
         self.points = images.clone()
         self._open = (self.margins <= 0) & mask.flatten(1).any(1)
 

@@ -4,6 +4,7 @@ full      everywhere, on the full model
 budget    on the image's own mask moved by a random circular shift, on the full model: equal area, equal shape
 location  on the mask's pixels, on the full model
 kept      on the mask's pixels, on the pruned model, the mask frozen as the clean image gave it
+adaptive  everywhere, on the pruned model, the mask computed anew from what is written: harness.adaptive
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Access:
     """For these N images; drops some of them through attacks.narrowing.narrow."""
     mask: Tensor
     """bool (N, 1, H, W), true where the attacker may write."""
+    variant: str = ""
+    """Which of several models with the same forward, where their gradients differ."""
 
 
 def full(network: nn.Module, masks: Tensor) -> Access:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelprune import sampling
+from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.losses import cross_entropy, margin
@@ -23,9 +25,9 @@ from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
+from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, Severity, check, not_run
 from pixelprune.fills.fill import FillOptions
-from pixelprune.harness.ladder import Attack
 from pixelprune.pruning import FrozenModel
 
 HALF_A_POINT = 0.005
@@ -38,6 +40,7 @@ class Subject:
 
     network: nn.Module
     fill: FillOptions
+    ids: NDArray[np.int64]
     images: Tensor
     labels: Tensor
     mask: Tensor
@@ -56,15 +59,15 @@ class Subject:
     def model(self) -> Model:
         return FrozenModel(self.network, self.mask, self.fill)
 
-    def generator(self, word: str) -> torch.Generator:
-        return sampling.torch_generator(self.seed, "checks", word, device=self.images.device)
+    def draws(self, word: str) -> Draws:
+        return Draws.of(self.ids, self.seed, "checks", word, device=self.images.device)
 
     def standing(self, attack: Attack, word: str, model: Model | None = None, eps: float | None = None) -> Tensor:
         """bool (N,): images that are right on the point that the attack returns."""
         model = self.model if model is None else model
         ball = LinfBall(eps=0) if eps == 0 else self.threat.ball(eps)
         points = attack(
-            model, self.images, self.labels, ball=ball, mask=self.mask, generator=self.generator(word),
+            model, self.images, self.labels, ball=ball, mask=self.mask, draws=self.draws(word),
             estimator=self.estimator,
         )  # fmt: skip
         return self.right(points)
@@ -108,7 +111,7 @@ def random_search(s: Subject) -> Check:
     if len(left):
         points = Noise(draws=1000, corners=True)(
             narrow(s.model, left), s.images[left], s.labels[left], ball=s.threat.ball(), mask=s.mask[left],
-            generator=s.generator("E10 corners"),
+            draws=s.draws("E10 corners").narrow(left),
         )  # fmt: skip
         with torch.no_grad():
             broken = int((margin(narrow(s.model, left)(points), s.labels[left]) > 0).sum())
@@ -117,7 +120,7 @@ def random_search(s: Subject) -> Check:
 
 
 def zero_gradients(s: Subject) -> Check:
-    start = (s.images + s.threat.ball().sample(s.mask, 3, s.generator("E11"))).clamp(0, 1).requires_grad_()
+    start = (s.images + s.threat.ball().sample(s.mask, 3, s.draws("E11"))).clamp(0, 1).requires_grad_()
     (grad,) = torch.autograd.grad(cross_entropy(s.model(start), s.labels).sum(), start)
     open_pixels = s.mask.expand_as(grad)
     somewhere = s.mask.flatten(1).any(1)  # an image of which nothing is kept has no gradient, and hides none
@@ -133,7 +136,7 @@ def zero_gradients(s: Subject) -> Check:
 def real_gradients(s: Subject) -> Check:
     """Central differences in float64 along 16 random open directions."""
     model = FrozenModel(copy.deepcopy(s.network).double(), s.mask, s.fill)
-    images, generator, h = s.images.double(), s.generator("E12"), 1e-4
+    images, draws, h = s.images.double(), s.draws("E12"), 1e-4
 
     def loss(points: Tensor) -> Tensor:
         return functional.cross_entropy(model(points), s.labels, reduction="none")  # in float64, as attacks' is not
@@ -142,7 +145,7 @@ def real_gradients(s: Subject) -> Check:
     (grad,) = torch.autograd.grad(loss(start).sum(), start)
     analytic, numeric = [], []
     for _ in range(16):
-        direction = torch.randn(images.shape, generator=generator, device=images.device).double() * s.mask
+        direction = draws.normal(*images.shape[1:]).double() * s.mask
         direction /= direction.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
         with torch.no_grad():
             up, down = (loss(images + sign * h * direction) for sign in (1, -1))
@@ -197,12 +200,12 @@ def dynamic(s: Subject) -> Check:
 
 def stable(s: Subject) -> Check:
     """Mean relative change of the loss over 100 uniform points of half the radius, each capped at 1."""
-    ball, generator = s.threat.ball(s.threat.headline / 2), s.generator("E18")
+    ball, draws = s.threat.ball(s.threat.headline / 2), s.draws("E18")
     with torch.no_grad():
         base = cross_entropy(s.model(s.images), s.labels)
         change = torch.zeros_like(base)
         for _ in range(100):
-            points = (s.images + ball.sample(s.mask, 3, generator)).clamp(0, 1)
+            points = (s.images + ball.sample(s.mask, 3, draws)).clamp(0, 1)
             loss = cross_entropy(s.model(points), s.labels)
             change += ((loss - base).abs() / base.clamp(min=1e-2)).clamp(max=1) / 100
     mean = change.mean().item()
@@ -228,7 +231,7 @@ def constant_mask(s: Subject) -> Check:
     title = "pixels outside the mask do not matter"
     if s.behaviour != "static" or s.fill.reads != "nothing":
         return check("E25", title, "the mask or the fill reads the image", "equal bit for bit", "F", None)
-    noise = torch.rand(s.images.shape, generator=s.generator("E25"), device=s.images.device)
+    noise = s.draws("E25").uniform(*s.images.shape[1:])
     with torch.no_grad():
         differ = not torch.equal(s.model(s.images + noise), s.model(s.images + noise * s.mask))
     found = "logits differ" if differ else "logits are equal"

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import pandas
@@ -17,40 +16,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, cli, closure, runtime, sampling, state
+from pixelprune import artifacts, cli, closure, runtime, state
+from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Bfloat16, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
+from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation import rows
 from pixelprune.harness.accesses import Access
 
 CHUNK = 250
-"""Images of one call of an attack; those take part that still stand. An attack draws for all of them at once: the draws
-of an image depend on which others stand, which is the same in a resumed run as in an undisturbed one."""
+"""Images of one call of an attack; those take part that still stand."""
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
-
-
-class Attack(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
-
-    def __call__(
-        self,
-        model: Model,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        ball: Ball,
-        mask: Tensor,
-        generator: torch.Generator,
-        estimator: Estimator = PLAIN,
-    ) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +89,7 @@ def climb(
             part = _part_name(batch, access, threat, attack, threat.eps[: position + 1], seed)
             spent = _saved(folder / part, found, batch)
             if spent is None:
-                words = (seed, access.name, attack.name, repr(eps))
+                words = (seed, access.name + access.variant, attack.name, repr(eps))
                 spent = _attack(batch, access, attack, threat.ball(eps), found, words)
                 _save(folder / part, found, spent, batch)
             tables.append(_table(batch, access, key, threat, eps, attack_key, clean, found, spent))
@@ -141,16 +122,16 @@ def _attack(
     """Attacks the images that stand and notes what it found. Returns what each image cost."""
     device = batch.images.device
     spent = Budget(len(batch))
-    for number, chunk in enumerate(torch.arange(len(batch), device=device).split(CHUNK)):
+    for chunk in torch.arange(len(batch), device=device).split(CHUNK):
         index = chunk[found.margin[chunk] <= 0]
         if len(index) == 0:
             continue
         images, labels = batch.images[index], batch.labels[index]
         model = narrow(access.model, index)
         counted = Counted(model, spent, rows=index.cpu())
-        points = attack(
+        points = narrow(attack, index)(
             counted, images, labels, ball=ball, mask=access.mask[index],
-            generator=sampling.torch_generator(*words, number, device=device),
+            draws=Draws.of(batch.ids[index.cpu()], *words, device=device),
             estimator=estimator_of(device),
         )  # fmt: skip
         with torch.no_grad():
@@ -177,8 +158,8 @@ def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps
     device = batch.images.device
     return state.fingerprint(
         images=[batch.ids.tolist(), batch.examples], device=[device.type, runtime.computes_bfloat16(device)],
-        access=access.name, norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"), seed=seed,
-        code=_code(attack.name),
+        access=[access.name, access.variant], norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"),
+        seed=seed, code=_code(attack.name),
     )  # fmt: skip
 
 

@@ -21,12 +21,13 @@ from pixelprune.datasets.split import Split
 from pixelprune.evaluation.check import Check, check
 from pixelprune.evaluation.row_checks import row_checks
 from pixelprune.evaluation.rows import UNBOUNDED
-from pixelprune.harness import accesses, checks, corrupted
+from pixelprune.harness import accesses, adaptive, checks, corrupted
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Attack, Batch, climb, estimator_of
 from pixelprune.harness.settings import Evaluation
 from pixelprune.pruned import Pruned
 from pixelprune.pruning import FrozenModel, PrunedModel
+from pixelprune.selecting import Rank
 
 SUBSET_SEED = 0
 """Which test images are attacked does not depend on the run: runs are compared image by image."""
@@ -44,8 +45,10 @@ class Run:
     full_network: nn.Module | None
     """The model of the same training and seed that prunes nothing; None where this run is that model."""
     strategy: Pruned
-    rank: Callable[[Tensor, NDArray[np.int64]], Tensor] | None
+    rank: Rank | None
     """Ranks the pixels of corrupted images; None for an oracle, which keeps the masks of the clean ones."""
+    smooth: Rank | None
+    """A map with a gradient, close to `rank`; None where no mask answers the attacker."""
     threats: Mapping[str, Threat]
     ladder: Mapping[str, Attack]
     corruptions: Mapping[str, Callable[..., Tensor]]
@@ -63,11 +66,16 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
     masks = run.strategy.masks("test", len(test)).to(device)
     _save_clean(run, test, masks, out, device)
 
-    examined = min(run.settings.check_images, len(chosen))
-    batch = _batch(test, chosen, device, examples=min(max(EXAMPLES, examined), len(chosen)))
+    examined, moved = (min(count, len(chosen)) for count in (run.settings.check_images, run.settings.adaptive_images))
+    batch = _batch(test, chosen, device, examples=min(max(EXAMPLES, examined, moved), len(chosen)))
     own = masks[torch.from_numpy(chosen).to(device)]
     table, examples, unbounded = _attack(run, batch, own, folder)
-    rows = pandas.concat([table, unbounded], ignore_index=True)
+    tables = [table, unbounded]
+    if run.rank is not None and run.smooth is not None and moved:
+        moving, worst = _adaptive(run, _first(batch, moved), examples, run.rank, run.smooth, folder)
+        tables.append(moving)
+        examples |= worst
+    rows = pandas.concat(tables, ignore_index=True)
     findings = _checks(run, batch, own, slice(0, examined), rows, examples)
     artifacts.save_table(out / "rows.parquet", rows)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[: batch.examples])
@@ -140,13 +148,33 @@ def _attack(
     return pandas.concat(tables, ignore_index=True), examples, unbounded
 
 
+def _first(batch: Batch, count: int) -> Batch:
+    few = slice(0, count)
+    return Batch(batch.images[few], batch.labels[few], batch.ids[few], batch.groups[few], examples=count)
+
+
+def _adaptive(
+    run: Run, batch: Batch, examples: dict[tuple[str, str], Tensor], rank: Rank, smooth: Rank, folder: Path
+) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor]]:
+    pruned = PrunedModel(run.network, rank, run.strategy.keep, run.strategy.fill)
+    replayed = {place: points[: len(batch)] for place, points in examples.items() if place[0] in ("kept", "location")}
+    table, worst = adaptive.measure(
+        batch, pruned, smooth, run.threats, run.ladder, replayed,
+        steps=run.settings.adaptive_steps, queries=run.settings.adaptive_queries, seed=run.seed, folder=folder,
+    )  # fmt: skip
+    broken = table[table["adv_pred"] != table["label"]]["image"].nunique()
+    print(f"  adaptive: {len(batch) - broken} of {len(batch)} images stand at every eps", flush=True)
+    return table, worst
+
+
 def _checks(
     run: Run, batch: Batch, masks: Tensor, few: slice, rows: pandas.DataFrame, examples: dict[tuple[str, str], Tensor]
 ) -> list[Check]:
     key, threat = next(iter(run.threats.items()))
     pgd = [attack for attack in run.ladder.values() if isinstance(attack, PGD)]
     subject = checks.Subject(
-        network=run.network, fill=run.strategy.fill, images=batch.images[few], labels=batch.labels[few],
+        network=run.network, fill=run.strategy.fill, ids=batch.ids[few], images=batch.images[few],
+        labels=batch.labels[few],
         mask=torch.ones_like(masks[few]) if run.full_network is None else masks[few],
         threat=threat, ladder=run.ladder, pgd=pgd[-1] if pgd else PGD(steps=20),
         estimator=estimator_of(batch.images.device), behaviour=run.strategy.behaviour,

@@ -53,8 +53,9 @@ class BasicBlock(nn.Module):
             nn.BatchNorm2d(after),
         )
         self.shortcut: nn.Module = nn.Identity()
+        self.after = nn.ReLU()
         if stride > 1 or before != after:
             self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.relu(self.body(features) + self.shortcut(features))
+        return self.after(self.body(features) + self.shortcut(features))

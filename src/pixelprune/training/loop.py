@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +14,7 @@ from torch.nn import functional
 from pixelprune import artifacts, runtime, sampling
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.pgd import PGD
+from pixelprune.draws import Draws
 from pixelprune.errors import TrainingError
 from pixelprune.fills.fill import FillOptions
 from pixelprune.pruning import FrozenModel
@@ -169,9 +171,9 @@ def _validate(network: nn.Module, task: Task) -> dict[str, float]:
     few, labels, masks = images[:count], data.labels[:count], data.masks[:count]
     model = FrozenModel(network, masks, task.fill)
     attack = PGD(steps=training.validation_steps)
-    generator = sampling.torch_generator(task.seed, "validation", device=images.device)
+    draws = Draws.of(np.arange(count), task.seed, "validation", device=images.device)
     ball = LinfBall(eps=training.trained_eps or VALIDATION_EPS)
-    found = attack(model, few, labels, ball=ball, mask=masks, generator=generator)
+    found = attack(model, few, labels, ball=ball, mask=masks, draws=draws)
     with torch.no_grad():
         robust = model(found).argmax(1) == labels
     return {"validation_clean": right.float().mean().item(), "validation_robust": robust.float().mean().item()}

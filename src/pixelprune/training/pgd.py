@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.narrowing import Model
+from pixelprune.draws import Draws
 from pixelprune.options import PixelDistance
 from pixelprune.training.recipe import TrainingOptions
 
@@ -29,7 +30,8 @@ class PGDTraining(TrainingOptions):
     def perturb(self, model: Model, images: Tensor, labels: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
         # Not attacks.pgd: that one lets fooled images go and keeps the best iterate; training wants the last of all.
         ball, length = LinfBall(eps=self.eps), max(2.5 / self.steps, 0.25) * self.eps
-        adversarial = (images + ball.sample(mask, images.shape[1], generator)).clamp(0, 1)
+        draws = Draws.seeded(len(images), generator)
+        adversarial = (images + ball.sample(mask, images.shape[1], draws)).clamp(0, 1)
         for _ in range(self.steps):
             adversarial.requires_grad_()
             loss = functional.cross_entropy(model(adversarial), labels, reduction="sum")

@@ -1,0 +1,105 @@
+"""Fast adaptive boundary attack, targeted: the smallest perturbation that leads to a class, by way of planes.
+
+At each point the boundary to the target class is taken for a plane; the next point lies a little beyond it, between the
+nearest point of the plane to this one and to the clean image. A point that is adversarial is drawn back to the image.
+Source: Croce & Hein, "Minimally distorted adversarial examples with a fast adaptive boundary attack", ICML 2020,
+algorithm 1, arXiv:1907.02044; targeted as in AutoAttack (arXiv:2003.01690). Ours keeps the plane on the mask.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pixelprune.attacks.ascent import Party, muster
+from pixelprune.attacks.balls import Ball, inside
+from pixelprune.attacks.estimators import PLAIN, Estimator
+from pixelprune.attacks.losses import Towards, margin, margin_to
+from pixelprune.attacks.narrowing import Model
+from pixelprune.attacks.plane import onto_plane
+from pixelprune.attacks.targets import likeliest
+from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
+from pixelprune.options import Options
+
+OVERSHOOT = 1.05
+MOST_BIAS = 0.1
+"""Largest weight of the plane's point that is nearest to the clean image."""
+DRAWN_BACK = 0.9
+TINY = 1e-8
+
+
+class FAB(Options):
+    name: Literal["fab"] = "fab"
+    steps: int = Field(100, ge=1, description="Planes for one target class.")
+    targets: int = Field(9, ge=1, description="Wrong classes to aim at, by their logit on the clean image.")
+
+    def __call__(
+        self,
+        model: Model,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        ball: Ball,
+        mask: Tensor,
+        draws: Draws,
+        estimator: Estimator = PLAIN,
+    ) -> Tensor:
+        """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
+
+        Passes: 1 forward an image; for each target that finds it standing, at most 2 steps + 1 forward and 2 steps
+        backward (one for each plane, and one more where the point before it was drawn back).
+        """
+        worst = Worst(model, images, labels, mask)
+        for number, target in enumerate(likeliest(worst.logits, labels, self.targets).unbind(1)):
+            index = worst.standing
+            if len(index) == 0:
+                break
+            party = muster(model, Towards(margin_to, target), index, images, labels, mask, draws.branch(number))
+            self._approach(party, worst, ball, estimator)
+        return worst.points
+
+    def _approach(self, party: Party, worst: Worst, ball: Ball, estimator: Estimator) -> None:
+        points = party.images
+        grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
+        for step in range(self.steps):
+            points = _beyond(points, party, grad * party.mask, logits, ball)
+            if step == self.steps - 1:
+                with torch.no_grad():
+                    logits = party.model(points)
+            else:
+                grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
+            margins = margin(logits, party.labels)
+            delta = points - party.images
+            near = ball.length(delta) <= ball.eps
+            stands = torch.ones_like(near)
+            if near.any():
+                stands[near] = worst.see(
+                    party.index[near], inside(party.images[near], delta[near], ball), margins[near]
+                )
+            back = (margins > 0).view(-1, 1, 1, 1)
+            points = torch.where(back, party.images + DRAWN_BACK * delta, points)
+            if not stands.all():
+                party = party.narrow(stands)
+                points, grad, logits, margins = points[stands], grad[stands], logits[stands], margins[stands]
+            if len(party.index) == 0 or step == self.steps - 1:
+                return
+            far = (margins > 0).nonzero().squeeze(1)
+            if len(far):
+                drawn = party.narrow(far)
+                grad[far], logits[far] = estimator.gradient(
+                    drawn.model, points[far], drawn.labels, drawn.loss, drawn.draws
+                )
+
+
+def _beyond(points: Tensor, party: Party, weight: Tensor, logits: Tensor, ball: Ball) -> Tensor:
+    """A little beyond the plane on which the target's logit equals the right one: algorithm 1, line 8."""
+    below = -party.loss(logits, party.labels)
+    way = (weight * (party.images - points)).sum((1, 2, 3))
+    here = onto_plane(points, weight, below, ball)
+    home = onto_plane(party.images, weight, below - way, ball)
+    from_here, from_home = ball.length(here), ball.length(home)
+    bias = (from_here / (from_here + from_home).clamp(min=TINY)).clamp(0, MOST_BIAS).view(-1, 1, 1, 1)
+    mixed = (1 - bias) * (points + OVERSHOOT * here) + bias * (party.images + OVERSHOOT * home)
+    return mixed.clamp(0, 1)

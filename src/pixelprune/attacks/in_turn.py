@@ -1,0 +1,37 @@
+"""Several attacks one after the other, each on the images that the ones before it left standing."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pixelprune.attacks.attack import Attack
+from pixelprune.attacks.balls import Ball
+from pixelprune.attacks.estimators import Estimator
+from pixelprune.attacks.losses import margin
+from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
+
+
+def in_turn(
+    attacks: Sequence[Attack], model: Model, images: Tensor, labels: Tensor, *,
+    ball: Ball, mask: Tensor, draws: Draws, estimator: Estimator,
+) -> Tensor:  # fmt: skip
+    """The worst point of all attacks for each image; shapes and guarantees as in PGD.
+
+    Passes: 1 forward an image, those of the attacks, and 1 forward more for each attack that finds it standing.
+    """
+    worst = Worst(model, images, labels, mask)
+    for number, attack in enumerate(attacks):
+        index = worst.standing
+        if len(index) == 0:
+            break
+        part = narrow(model, index)
+        points = attack(
+            part, images[index], labels[index],
+            ball=ball, mask=mask[index], draws=draws.branch(number).narrow(index), estimator=estimator,
+        )  # fmt: skip
+        with torch.no_grad():
+            worst.see(index, points, margin(part(points), labels[index]))
+    return worst.points
