@@ -131,7 +131,7 @@ def _attack(
         counted = Counted(model, spent, rows=index.cpu())
         points = narrow(attack, index)(
             counted, images, labels, ball=ball, mask=access.mask[index],
-            draws=Draws.of(batch.ids[index.cpu()], *words, device=device),
+            draws=Draws.of(batch.ids[index.cpu().numpy()], *words, device=device),
             estimator=estimator_of(device),
         )  # fmt: skip
         with torch.no_grad():
