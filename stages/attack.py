@@ -16,7 +16,8 @@ from pixelprune.attacks.catalog import Attack
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
 from pixelprune.datasets import split
-from pixelprune.harness import run, surrogate
+from pixelprune.harness import run
+from pixelprune.harness.job import Run
 from pixelprune.harness.settings import Evaluation
 
 
@@ -27,12 +28,13 @@ def main(strategy: str, training: str, seed: str) -> None:
     masks, out = Path("data/pruned", strategy), Path("results", strategy, training, seed)
     selector = selecting.load(masks)
     settings = params.load("evaluation", Evaluation)
-    job = run.Run(
+    job = Run(
+        name=f"{strategy}/{training}",
         network=selecting.load_network(own).to(device),
         full_network=None if strategy == "none" else selecting.load_network(full).to(device),
         strategy=pruned.load(masks),
         rank=selector.rank(),
-        smooth=surrogate.smooth_map(selector, split.load(Path("data/raw"), "train"), int(seed), device),
+        smooth=selector.smooth(),
         threats=params.load("threats", dict[str, Threat]),
         ladder=params.load("ladder", dict[str, Attack]),
         corruptions={name: CORRUPTIONS[name] for name in settings.corruptions},

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, closure, params, runtime
+from pixelprune import artifacts, closure, params, runtime, surrogate
 from pixelprune.datasets.split import Split
 from pixelprune.errors import ArtifactError
 from pixelprune.maps.catalog import Map
@@ -31,6 +31,7 @@ Rank = Callable[[Tensor, NDArray[np.int64]], Tensor]
 
 PACKAGE = Path(__file__).parent
 JSON, TENSORS = "selector.json", "selector.safetensors"
+SURROGATE = "surrogate."
 
 
 @dataclass(frozen=True)
@@ -58,29 +59,37 @@ class Selector:
         source = cache(self._source)
         return lambda images, ids: self.map(images, ids, source(images.device))
 
-    def foreground(self) -> Rank | None:
-        """What the segmenter finds in any image, as Source.foreground; None where the map reads no segmenter."""
-        return None if self.segmenter is None else _segmenting(self.segmenter)
+    def smooth(self) -> Rank | None:
+        """As `rank`, and close to it, but with a gradient; None where no image's mask can be moved.
 
-    def smooth(self, foreground: Rank | None) -> Rank:
-        """As `rank`, and close to it, but with a gradient: the kinks of the network that it explains are rounded off.
-
-        foreground: stands for the segmenter, which is classical code and has no gradient; None where there is none.
+        The kinks of a network that the map explains are rounded off; a segmenter is replaced by its surrogate.
         """
+        if self.behaviour == "static":
+            return None
 
         @cache
         def source(device: torch.device) -> Source:
             true = self._source(device)
             model = softened(true.model) if isinstance(true.model, torch.nn.Module) else None
-            return replace(true, foreground=foreground, model=model)
+            return replace(true, foreground=self._surrogate(device), model=model)
 
         return lambda images, ids: self.map(images, ids, source(images.device))
 
     def _source(self, device: torch.device) -> Source:
-        state = {name.removeprefix("state."): t for name, t in self.tensors.items() if name.startswith("state.")}
-        model = None if self.network is None else _network(self.network, self.tensors).to(device)
-        learned = {name: tensor.to(device) for name, tensor in state.items()}
-        return Source(foreground=self.foreground(), model=model, state=learned)
+        foreground = None if self.segmenter is None else _segmenting(self.segmenter)
+        model = None if self.network is None else _network(self.network, self._part("network.")).to(device)
+        learned = {name: tensor.to(device) for name, tensor in self._part("state.").items()}
+        return Source(foreground=foreground, model=model, state=learned)
+
+    def _surrogate(self, device: torch.device) -> Rank | None:
+        if self.segmenter is None:
+            return None
+        network = surrogate.build()
+        network.load_state_dict(self._part(SURROGATE))
+        return surrogate.foreground(network.eval().requires_grad_(False).to(device))
+
+    def _part(self, prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
 
     def save(self, folder: Path) -> None:
         artifacts.save_tensors(folder / TENSORS, self.tensors)
@@ -113,6 +122,9 @@ def fit(entry: Map, train: Split) -> Selector:
     if entry.needs == "foreground":
         card = artifacts.load_json(reads / "card.json")
         segmenter = params.validated(card["segmenter"], Segmenter, "", reads / "card.json")
+        if not segmenter.oracle:
+            weights = artifacts.load_tensors(reads / "surrogate.safetensors")
+            tensors |= {f"{SURROGATE}{name}": tensor for name, tensor in weights.items()}
     elif entry.needs == "model":
         card = artifacts.load_json(reads / "card.json")
         network = {"options": card["network"], "classes": len(card["classes"])}
@@ -157,10 +169,10 @@ def load_network(folder: Path, weights: str = "model.safetensors") -> torch.nn.M
     return runtime.channels_last(store.load_into(folder / weights, network).requires_grad_(False))
 
 
-def _network(card: dict[str, object], tensors: dict[str, Tensor]) -> torch.nn.Module:
+def _network(card: dict[str, object], weights: dict[str, Tensor]) -> torch.nn.Module:
     options = params.validated(card["options"], Network, "network.", Path(JSON))
     network = build_network(options, int(str(card["classes"])))
-    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    network.load_state_dict(weights)
     return runtime.channels_last(network.eval().requires_grad_(False))
 
 

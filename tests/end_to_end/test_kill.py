@@ -167,7 +167,8 @@ def test_the_end_is_that_of_an_undisturbed_run_in_another_clone(killed, built):
     assert killed.statuses[4] == 0
     ends = [artifacts(clone) for clone in (killed.clone, built.clone)]
     assert sorted(ends[0]) == sorted(ends[1])
-    assert [name for name in ends[0] if ends[0][name] != ends[1][name]] == []
+    different = [name for name in ends[0] if ends[0][name] != ends[1][name]]
+    assert different == []
     assert killed.clone.repro() == set()
 
 

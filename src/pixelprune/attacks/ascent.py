@@ -63,13 +63,16 @@ def checkpoints(steps: int) -> list[int]:
     return found
 
 
-def ascend(party: Party, steps: int, *, ball: Ball, worst: Worst, estimator: Estimator) -> None:
-    """Climbs from a random start; `worst` sees every point on the way.
+def ascend(
+    party: Party, steps: int, *, ball: Ball, worst: Worst, estimator: Estimator, start: Tensor | None = None
+) -> None:
+    """Climbs from `start`, float32 (M, C, H, W) inside the ball, or from a random one; `worst` sees every point.
 
     Passes: at most steps + 1 forward, steps backward an image.
     """
     count, channels = party.images.shape[:2]
-    start = inside(party.images, ball.sample(party.mask, channels, party.draws), ball)
+    if start is None:
+        start = inside(party.images, ball.sample(party.mask, channels, party.draws), ball)
     length = torch.full((count, 1, 1, 1), FIRST_LENGTH * ball.eps, device=start.device)
     points = before = best_points = start
     grad = best_grad = torch.zeros_like(start)

@@ -12,9 +12,11 @@ from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 
 Attack = Annotated[
-    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | AutoAttack | Fast | Toolbox, Field(discriminator="name")
+    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | RayS | AutoAttack | Fast | Toolbox,
+    Field(discriminator="name"),
 ]

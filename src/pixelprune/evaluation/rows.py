@@ -11,7 +11,7 @@ import pandas as pd
 
 from pixelprune.errors import ArtifactError
 
-ACCESSES: Final = ("full", "budget", "location", "kept")
+ACCESSES: Final = ("full", "budget", "location", "kept", "adaptive")
 UNBOUNDED: Final = "unbounded"
 """The threat that allows every kept pixel every value: linf, eps 1."""
 
@@ -19,7 +19,7 @@ COLUMNS: Final = {
     "image": "int64",  # id, unique in the data set
     "label": "int16",
     "group": "int64",  # photo or track; the image id where unknown
-    "access": "str",  # one of ACCESSES, later also adaptive
+    "access": "str",  # one of ACCESSES
     "threat": "str",  # key of params.yaml: threats, or UNBOUNDED
     "norm": "str",  # linf or l2
     "eps": "float64",  # radius, pixels in [0, 1]

@@ -1,10 +1,13 @@
 """The adaptive access: the attacker writes everywhere, and the mask follows what is written.
 
-What stands is what stands against every way of looking for a point, each a line of the table:
-    key of the ladder   along gradients that take the mask for constant (straight through)
+What stands is what stands against every way of looking for a point, each an attack in the table of rows:
+    straight_through    APGD along gradients that take the mask for constant
     through_mask_W      APGD along gradients that also pass through a soft mask of width W
-    square              squares of one color, without gradients
+    mask_first          half of the steps at the mask, half at the class
+    square, rays        from logits alone, from classes alone
     replayed_A          the points found under access A, looked at again with the mask that they get
+    transferred         points made on the full model
+Each starts anew; an image is broken where the whole pipeline, its mask recomputed, errs.
 """
 
 from collections.abc import Mapping
@@ -18,11 +21,15 @@ from torch import Tensor
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.losses import margin
+from pixelprune.attacks.narrowing import Model
+from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.replayed import Replayed
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.threat import Threat
+from pixelprune.attacks.transferred import Transferred
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Batch, climb
+from pixelprune.harness.mask_first import MaskFirst
 from pixelprune.harness.pipeline import Pipeline
 from pixelprune.pruning import PrunedModel
 from pixelprune.selecting import Rank
@@ -32,33 +39,46 @@ WIDTHS = (0.3, 0.05)
 
 
 def measure(
-    batch: Batch, pruned: PrunedModel, smooth: Rank, threats: Mapping[str, Threat], ladder: Mapping[str, Attack],
+    batch: Batch, pruned: PrunedModel, smooth: Rank, full: Model, threats: Mapping[str, Threat],
     replayed: Mapping[tuple[str, str], Tensor], *, steps: int, queries: int, seed: int, folder: Path,
 ) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor]]:  # fmt: skip
     """Rows of the access `adaptive`; and by ("adaptive", threat), the worst point of every image at the headline eps.
 
     batch: its `examples` are all of its images. smooth: a map with a gradient that is close to the pipeline's own.
-    replayed: points float32 (N, C, H, W) of these images, by the access and the threat that they were found under.
+    full: the model that prunes nothing. replayed: points float32 (N, C, H, W) of these images, by the access and the
+    threat that they were found under.
     """
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     straight = Pipeline(pruned, batch.ids)
     tables, worst = [], {}
     for key, threat in threats.items():
-        again = {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}
-        ways: list[tuple[str, Pipeline, dict[str, Attack]]] = [
-            ("straight", straight, {**ladder, "square": Square(queries=queries), **again})
-        ]
+        again: dict[str, Attack] = {
+            f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key
+        }
+        plain: dict[str, Attack] = {
+            "straight_through": APGD(steps=steps), "square": Square(queries=queries), "rays": RayS(queries=queries),
+            "transferred": Transferred(full, APGD(steps=steps)), **again,
+        }  # fmt: skip
+        ways: list[tuple[Pipeline, dict[str, Attack]]] = [(straight, plain)]
         for width in WIDTHS:
             through = replace(straight, smooth=smooth, temperature=width)
-            ways.append((f"through {width:g}", through, {f"through_mask_{width:g}": APGD(steps=steps)}))
+            ways.append((through, {f"through_mask_{width:g}": APGD(steps=steps)}))
+        ways[-1][1]["mask_first"] = MaskFirst(ways[-1][0], steps)
         points = batch.images
-        for variant, model, attacks in ways:
+        for model, attacks in ways:
+            variant = "straight" if model.smooth is None else f"through {model.temperature:g}"
             access = Access("adaptive", model, everywhere, variant)
             table, found = climb(batch, access, {key: threat}, attacks, seed=seed, folder=folder)
             tables.append(table)
             points = _worse(straight, batch.labels, points, found[key])
         worst["adaptive", key] = points
     return pandas.concat(tables, ignore_index=True), worst
+
+
+def motion(pruned: PrunedModel, batch: Batch, points: Tensor) -> Tensor:
+    """How much of the mask stays under these points (N, C, H, W): intersection over union, float32 (N,)."""
+    before, after = (pruned.mask(images, batch.ids).flatten(1) for images in (batch.images, points))
+    return (before & after).sum(1) / (before | after).sum(1).clamp(min=1)
 
 
 def _worse(model: Pipeline, labels: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ ICML 2018, arXiv:1802.00420 (E10 to E12); Pintor et al., "Indicators of Attack F
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,14 +20,18 @@ from torch.nn import functional
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.estimators import Estimator
+from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.losses import cross_entropy, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.rays import RayS
+from pixelprune.attacks.square import Square
 from pixelprune.attacks.threat import Threat
 from pixelprune.draws import Draws
-from pixelprune.evaluation.check import Check, Severity, check, not_run
+from pixelprune.evaluation.check import Check, Severity, check
 from pixelprune.fills.fill import FillOptions
+from pixelprune.harness.planted import plant
 from pixelprune.pruning import FrozenModel
 
 HALF_A_POINT = 0.005
@@ -47,12 +51,18 @@ class Subject:
     """bool (N, 1, H, W): kept by the model and open to the attacker."""
     threat: Threat
     ladder: Mapping[str, Attack]
+    stands: Tensor
+    """bool (N,): what the whole ladder leaves standing at the headline eps."""
+    queries: int
+    """Of attacks without gradients."""
     pgd: PGD
     estimator: Estimator
     """What the ladder takes its gradients with."""
     behaviour: Literal["static", "dynamic"]
     transferred: Tensor | None
     """The same images attacked on the full model, on the same pixels; None for the full model itself."""
+    adaptive: float | None
+    """Mean share of the mask that stayed under the adaptive access; None where no such attack ran."""
     seed: int
 
     @property
@@ -75,6 +85,23 @@ class Subject:
     def right(self, images: Tensor) -> Tensor:
         with torch.no_grad():
             return margin(self.model(images), self.labels) <= 0
+
+    def broken_beyond(self, attack: Attack, word: str) -> int:
+        """How many of the images that the ladder leaves standing fall to this attack."""
+        left = self.stands.nonzero().squeeze(1)
+        if len(left) == 0:
+            return 0
+        model = narrow(self.model, left)
+        points = attack(
+            model, self.images[left], self.labels[left], ball=self.threat.ball(), mask=self.mask[left],
+            draws=self.draws(word).narrow(left), estimator=self.estimator,
+        )  # fmt: skip
+        with torch.no_grad():
+            return int((margin(model(points), self.labels[left]) > 0).sum())
+
+    @property
+    def left(self) -> str:
+        return f"of the {int(self.stands.sum())} images that the ladder leaves standing"
 
 
 def run(subject: Subject) -> list[Check]:
@@ -100,23 +127,19 @@ def more_restarts(s: Subject) -> Check:
 
 
 def black_box(s: Subject) -> Check:
+    """Square from logits and RayS from classes, on the images that the ladder leaves standing."""
+    attacks: tuple[Attack, ...] = (Square(queries=s.queries), RayS(queries=s.queries))
+    broken = [s.broken_beyond(attack, f"E9 {attack.name}") for attack in attacks]
+    found = f"{s.left}: {broken[0]} fall to squares, {broken[1]} to rays ({s.queries:,} queries)"
+    limit = max(1, round(0.002 * len(s.labels)))
     title = "no attack without gradients is stronger"
-    return not_run("E9", title, "no query attack is on the ladder", "0.2 % of the images", "F")
+    return check("E9", title, found, f"{limit} image", "F", max(broken) <= limit)
 
 
 def random_search(s: Subject) -> Check:
-    """1,000 random corners on the images that PGD leaves standing."""
-    left = s.standing(s.pgd, "E10").nonzero().squeeze(1)
-    broken = 0
-    if len(left):
-        points = Noise(draws=1000, corners=True)(
-            narrow(s.model, left), s.images[left], s.labels[left], ball=s.threat.ball(), mask=s.mask[left],
-            draws=s.draws("E10 corners").narrow(left),
-        )  # fmt: skip
-        with torch.no_grad():
-            broken = int((margin(narrow(s.model, left)(points), s.labels[left]) > 0).sum())
-    found = f"{broken} of the {len(left)} images that PGD leaves standing fall"
-    return check("E10", "random search finds nothing new", found, "0 images", "F", broken == 0)
+    """1,000 random corners on the images that the ladder leaves standing."""
+    broken = s.broken_beyond(Noise(draws=1000, corners=True), "E10")
+    return check("E10", "random search finds nothing new", f"{s.left}: {broken} fall", "0 images", "F", broken == 0)
 
 
 def zero_gradients(s: Subject) -> Check:
@@ -194,8 +217,11 @@ def dynamic(s: Subject) -> Check:
     title = "the mask does not answer the attacker"
     if s.behaviour == "static":
         return check("E17", title, "the mask does not depend on the image", "none, or an adaptive attack", "W", True)
-    found = "the mask is computed from the image; here it is frozen, no adaptive attack ran"
-    return check("E17", title, found, "none, or an adaptive attack", "W", False)
+    if s.adaptive is None:
+        found = "the mask is computed from the image; here it is frozen, no adaptive attack ran"
+    else:
+        found = "the mask is computed from the image; adaptive attacks ran, see the access `adaptive`"
+    return check("E17", title, found, "none, or an adaptive attack", "W", s.adaptive is not None)
 
 
 def stable(s: Subject) -> Check:
@@ -216,15 +242,36 @@ def transfer(s: Subject) -> Check:
     title = "attacks on the full model break no more"
     if s.transferred is None:
         return check("E20", title, "this is the full model", "0.2 % of the images", "F", None)
-    own, other = s.standing(s.pgd, "E20"), s.right(s.transferred)
-    extra, limit = int((own & ~other).sum()), max(1, round(0.002 * len(own)))
-    found = f"{extra} of {len(own)} images fall only to points made on the full model"
+    extra, limit = int((s.stands & ~s.right(s.transferred)).sum()), max(1, round(0.002 * len(s.labels)))
+    found = f"{s.left}: {extra} fall to points made on the full model"
     return check("E20", title, found, f"{limit} image", "F", extra <= limit)
 
 
 def planted(s: Subject) -> Check:
-    title = "a planted adversarial example is found"
-    return not_run("E21", title, "no planted example in this version", "95 % of the images", "F")
+    """The whole ladder is asked to find it, on images of which some pixel is kept."""
+    title, threshold = "a planted adversarial example is found", "95 % of the images; random points: at most half"
+    some = s.mask.flatten(1).any(1).nonzero().squeeze(1)
+    if len(some) == 0:
+        return check("E21", title, "no image keeps a pixel", threshold, "F", None)
+    planting = plant(
+        s.network, s.fill, s.images[some], s.mask[some], attack=_Ladder(tuple(s.ladder.values())),
+        ball=s.threat.ball(), draws=s.draws("E21").narrow(some), estimator=s.estimator,
+    )  # fmt: skip
+    count = int(planting.planted.sum())
+    got, trivial = (int((planting.planted & hits).sum()) for hits in (planting.found, planting.trivial))
+    found = f"{got} of {count} planted on {len(some)} images; random points find {trivial}"
+    if 2 * trivial > count:
+        return check("E21", title, found, threshold, "W", False)
+    return check("E21", title, found, threshold, "F", got >= 0.95 * count)
+
+
+def mask_moves(s: Subject) -> Check:
+    """An adaptive attack that leaves every mask as it was has not tried what it is for."""
+    title, threshold = "adaptive attacks move the mask", "a mean intersection over union below 1"
+    if s.adaptive is None:
+        return check("E27", title, "no adaptive attack", threshold, "W", None)
+    found = f"intersection over union of the masks {s.adaptive:.3f}"
+    return check("E27", title, found, threshold, "W", s.adaptive < 1)
 
 
 def constant_mask(s: Subject) -> Check:
@@ -240,8 +287,22 @@ def constant_mask(s: Subject) -> Check:
 
 CHECKS: tuple[Callable[[Subject], Check], ...] = (
     zero_eps, more_steps, more_restarts, black_box, random_search, zero_gradients, real_gradients, logits, saturation,
-    repeatable, dynamic, stable, transfer, planted, constant_mask,
+    repeatable, dynamic, stable, transfer, planted, constant_mask, mask_moves,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Ladder:
+    """All attacks of a ladder as one."""
+
+    attacks: tuple[Attack, ...]
+    name: str = "ladder"
+
+    def __call__(self, model: Model, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
+        return in_turn(self.attacks, model, images, labels, **options)
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        return {"attacks": [attack.model_dump(mode=mode) for attack in self.attacks]}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ nested. Only images that still stand are attacked again. Finished parts are kept
 a kill, or when another part of the ladder changed.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +32,6 @@ from pixelprune.harness.accesses import Access
 CHUNK = 250
 """Images of one call of an attack; those take part that still stand."""
 
-ATTACKS = Path(__file__).parents[1] / "attacks"
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -47,6 +46,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def first(self, count: int) -> "Batch":
+        """So many images, all of them examples."""
+        few = slice(0, min(count, len(self)))
+        images = self.images[few]
+        return Batch(images, self.labels[few], self.ids[few], self.groups[few], examples=len(images))
 
 
 @dataclass
@@ -159,13 +164,13 @@ def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps
     return state.fingerprint(
         images=[batch.ids.tolist(), batch.examples], device=[device.type, runtime.computes_bfloat16(device)],
         access=[access.name, access.variant], norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"),
-        seed=seed, code=_code(attack.name),
+        seed=seed, code=_code(inspect.getfile(type(attack))),
     )  # fmt: skip
 
 
 @cache
 def _code(attack: str) -> str:
-    return closure.digest(closure.closure(ATTACKS / f"{attack}.py") | closure.closure(Path(__file__)))
+    return closure.digest(closure.closure(Path(attack)) | closure.closure(Path(__file__)))
 
 
 def _save(path: Path, found: Found, spent: Budget, batch: Batch) -> None:

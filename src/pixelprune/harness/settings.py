@@ -7,15 +7,25 @@ from pydantic import Field
 from pixelprune.corruptions.catalog import CorruptionName
 from pixelprune.options import Listed, Options
 
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*/[A-Za-z][A-Za-z0-9_]*$")]
+"""strategy/training"""
+
 
 class Evaluation(Options):
     images: int = Field(500, ge=1, description="Test images attacked, stratified by class. Clean accuracy uses all.")
     check_images: int = Field(32, ge=1, description="Of these, how many the costly checks use.")
+    check_queries: int = Field(5000, ge=1, description="Of the attacks without gradients, on each of these.")
     adaptive_images: int = Field(
         128, ge=0, description="Of the attacked images, how many are attacked again with the mask moving; 0: none."
     )
-    adaptive_steps: int = Field(20, ge=1, description="Gradient steps through the mask.")
-    adaptive_queries: int = Field(100, ge=1, description="Squares tried on the whole pipeline.")
+    adaptive_steps: int = Field(20, ge=1, description="Gradient steps of each way to attack the whole pipeline.")
+    adaptive_queries: int = Field(100, ge=1, description="Of each of its attacks without gradients.")
+    autoattack_images: int = Field(
+        64, ge=1, description="Of the attacked images, how many AutoAttack is given as well, in the runs below."
+    )
+    autoattack: Annotated[tuple[RunName, ...], Listed] = Field(
+        (), description="Runs, strategy/training, in which AutoAttack must agree with the ladder."
+    )
     corruptions: Annotated[tuple[CorruptionName, ...], Listed] = Field((), description="Corruptions to apply.")
     severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Listed] = Field(
         (1, 2, 3, 4, 5), description="Their severities."

@@ -41,15 +41,15 @@ class Normalize(nn.Module):
 
 
 def initialize(network: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draws all weights anew: convolutions as He et al. 2015, linear layers as torch's default but with biases 0."""
+    """Draws all weights anew: convolutions as He et al. 2015, linear layers as torch's default; all biases are 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         elif isinstance(module, nn.Linear):
             bound = module.in_features**-0.5
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
     return network
 
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from pixelprune.evaluation.bootstrap import mean_interval
 from pixelprune.evaluation.decomposition import Decomposition, decompose
 from pixelprune.evaluation.holm import holm
-from pixelprune.evaluation.intervals import Estimate, Rate
+from pixelprune.evaluation.intervals import Estimate
 from pixelprune.evaluation.mcnemar import mcnemar
+from pixelprune.evaluation.moving import Moving, moving
 from pixelprune.evaluation.rows import UNBOUNDED
+from pixelprune.evaluation.share import share as mean_share
 from pixelprune.evaluation.worst_case import groups, standing
 from pixelprune.reporting.collect import FULL, Results, Run, ThreatEntry
 from pixelprune.reporting.judged import Judged, judge
@@ -58,6 +60,8 @@ class Entry:
     """Mean over corruptions and severities; None where the study has none."""
     decomposition: Decomposition | None
     """None for the strategy none."""
+    moving: Moving | None
+    """The adaptive access; None for none, for an oracle, and where it was not measured."""
     against_none: Comparison | None
     against_control: Comparison | None
     judged: Judged
@@ -125,11 +129,8 @@ def _without_invalid(entry: Entry, entries: Mapping[tuple[str, str], Entry]) -> 
 
 
 def share(right: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:
-    """The mean of bool (S, N). One seed: Clopper-Pearson, images taken as independent; several: the bootstrap."""
-    if len(right) > 1:
-        return mean_interval(right, of_image, numpy_generator("report", *words))
-    rate = Rate(int(right.sum()), right.shape[1])
-    return Estimate(rate.share, *rate.interval, rate.n)
+    """The share of bool (S, N), its resampling seeded by the words."""
+    return mean_share(right, of_image, numpy_generator("report", *words))
 
 
 def robust(runs: Sequence[Run], threat: str, eps: float, access: str) -> NDArray[np.bool_]:
@@ -154,11 +155,14 @@ def _entry(
     clean, clean_full = _clean(runs), _clean(full)
     access = own_access(strategy)
     unbounded = all((run.rows["threat"] == UNBOUNDED).any() for run in runs)
-    decomposition = None
+    decomposition = answered = None
     if strategy != FULL:
         tables = [[run.rows for run in some] for some in (full, runs)]
-        generator = numpy_generator("decomposition", *words)
-        decomposition = decompose(tables[0], tables[1], threat.name, threat.headline, generator)
+        place = (tables[0], tables[1], threat.name, threat.headline)
+        decomposition = decompose(*place, numpy_generator("decomposition", *words))
+        if not results.strategies[strategy].oracle:
+            fixed = runs[0].card["behaviour"] == "static"
+            answered = moving(*place, numpy_generator("moving", *words), fixed=fixed)
     return Entry(
         strategy=strategy,
         training=training,
@@ -168,6 +172,7 @@ def _entry(
         leak=share(robust(runs, UNBOUNDED, 1.0, access), of_image, "leak", *words) if unbounded else None,
         corrupted=corrupted(runs),
         decomposition=decomposition,
+        moving=answered,
         against_none=compared.get((strategy, training, FULL)),
         against_control=next(
             (c for (s, t, o), c in compared.items() if (s, t) == (strategy, training) and o != FULL), None

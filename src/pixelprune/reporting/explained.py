@@ -28,6 +28,7 @@ CHECKS = {
     "E25": "With a fixed mask and a fill that reads no pixel, a change of dropped pixels must not reach the logits.",
     "E26": "A stand-in used for gradients must predict what the true network predicts.",
     "E27": "If the mask never moves under attack, the attack did not try to move it.",
+    "E28": "The ensemble that the literature reports must not break images that this ladder leaves standing.",
 }
 GLOSSARY = {
     "strategy": "which pixels a network is shown: a map that ranks them, a share to keep (or the map's own region), "
@@ -37,10 +38,14 @@ GLOSSARY = {
     "robust accuracy": "share of the attacked images that are right without an attack and under every attack of the "
     "list, up to the stated radius; the worst case is taken image by image",
     "access": "where the attacker may write: full (everywhere, full model), budget (the image's mask moved elsewhere, "
-    "full model), location (the mask's pixels, full model), kept (the mask's pixels, pruned model, mask frozen)",
+    "full model), location (the mask's pixels, full model), kept (the mask's pixels, pruned model, mask frozen), "
+    "adaptive (everywhere, pruned model, the mask computed anew from what is written)",
     "budget, location": "what fewer writable pixels give, and what their place gives, with the full model",
     "feature = clean + hardening": "what the pruned network does better on the same pixels: the part that is there "
     "without an attack, and the rest",
+    "mask": "adaptive − kept on the same images: what the attacker gains by moving the mask; above 0, that the mask "
+    "moves hinders it",
+    "left": "adaptive − full on the same images: what is left of the gain when the mask answers",
     "control": "a strategy that knows nothing about the object and must not win; set in italics",
     "leak∞": "share of images that stand when every kept pixel may take any value: class information in "
     "the mask's outline",
@@ -55,7 +60,7 @@ GLOSSARY = {
 LIMITS = (
     "Robust accuracy is what the attacks of the list leave standing. A stronger attack can only lower it.",
     "Under access kept the mask is frozen at the clean image. In use, a mask that depends on the image answers the "
-    "attacker, who may move it: only an adaptive attack makes a security claim.",
+    "attacker, who may move it: only the adaptive access makes a security claim.",
     "Hardening is evidence for better features only as far as the mask's outline does not give the class away.",
     "Intervals are 95 %, for one quantity at a time. With one training seed they do not cover the luck of a training.",
     "The findings hold for this data set, this network and these radii.",

@@ -37,22 +37,38 @@ def decomposition(results: Results, analysis: Analysis, training: str) -> Figure
         description=description,
         panels=(_draw(results, full, entries, 640, 128, f"{name}-w", title, description),),
         narrow=_draw(results, full, entries, 330, 0, f"{name}-n", title, description),
-        columns=("strategy", "full, %", "budget, pt", "location, pt", "clean, pt", "hardening, pt", "kept, %"),
+        columns=(
+            "strategy",
+            "full, %",
+            "budget, pt",
+            "location, pt",
+            "clean, pt",
+            "hardening, pt",
+            "kept, %",
+            "adaptive, %",
+        ),
         rows=tuple(
             (
                 entry.strategy,
                 words.rate(full.robust),
                 *(_terms(entry)[step].brief for step in STEPS),
                 words.rate(entry.robust),
+                words.rate_n(entry.moving.robust) if entry.moving else "–",
             )
             for entry in entries
         ),
         source="report/decomposition.csv",
         note=(
             f"{training} training, {words.ball(analysis.threat)}, worst of {words.attack_list(results)}, "
-            f"{words.sample(full.robust)}. Whiskers: 95 % intervals, paired by image."
+            f"{words.sample(full.robust)}. Whiskers: 95 % intervals, paired by image. Kept: the mask is frozen. "
+            f"Adaptive: it answers the attacker, who writes everywhere{_counted(entries)}."
         ),
     )
+
+
+def _counted(entries: Sequence[Entry]) -> str:
+    counts = sorted({entry.moving.robust.n for entry in entries if entry.moving is not None})
+    return f" (n = {' or '.join(map(str, counts))})" if counts else ": not measured"
 
 
 def _terms(entry: Entry) -> dict[str, Estimate]:
@@ -78,7 +94,7 @@ def _draw(
 ) -> str:
     """left: the width of the column of names; 0 puts them above their bars."""
     heading = 0.0 if left else 20.0
-    row = heading + 5 * PITCH + GAP
+    row = heading + (6 if any(entry.moving for entry in entries) else 5) * PITCH + GAP
     canvas = Canvas(width, TOP + row * len(entries) + 34)
     low, high = _reach(full, entries)
     across = Scale(low, high, left + 8, width - 44)
@@ -127,6 +143,12 @@ def _waterfall(canvas: Canvas, across: Scale, y: float, level: float, entry: Ent
     canvas.line(across(share.low), y, across(share.high), y, "line robust")
     canvas.marker(across(share.value), y, "square", "dot robust")
     canvas.text(across(share.high) + 5, y + 3.5, f"{percent(share.value)} %", "value strong")
+    if entry.moving is not None:
+        y += PITCH
+        share = entry.moving.robust
+        canvas.line(across(share.low), y, across(share.high), y, "line adaptive")
+        canvas.marker(across(share.value), y, "diamond", "dot adaptive")
+        canvas.text(across(share.high) + 5, y + 3.5, f"{percent(share.value)} %", "value")
 
 
 def _legend(canvas: Canvas, left: float) -> None:
@@ -137,6 +159,8 @@ def _legend(canvas: Canvas, left: float) -> None:
         x += 22 + 6.6 * len(step)
     canvas.marker(x + 4, 11, "square", "dot robust")
     canvas.text(x + 13, 15, "kept", "axis")
+    canvas.marker(x + 48, 11, "diamond", "dot adaptive")
+    canvas.text(x + 57, 15, "adaptive", "axis")
 
 
 def _reach(full: Entry, entries: Sequence[Entry]) -> tuple[float, float]:
@@ -144,6 +168,8 @@ def _reach(full: Entry, entries: Sequence[Entry]) -> tuple[float, float]:
     for entry in entries:
         level = full.robust.value
         values += [entry.robust.low, entry.robust.high]
+        if entry.moving is not None:
+            values += [entry.moving.robust.low, entry.moving.robust.high]
         for step in STEPS:
             term = _terms(entry)[step]
             values += [level + term.low, level + term.high]

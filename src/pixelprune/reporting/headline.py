@@ -12,7 +12,7 @@ from pixelprune.reporting.collect import FULL, Results
 class Answer:
     question: str
     lead: tuple[str, ...]
-    """One or two sentences for the first screen."""
+    """Up to three sentences for the first screen."""
     details: tuple[str, ...]
     """What a careful reader needs beside them."""
     failed: bool
@@ -31,7 +31,7 @@ def answer(results: Results, analysis: Analysis) -> Answer:
             return Answer(question, (lead, "See Checks for all that was found."), (), failed=True)
     return Answer(
         question,
-        (_compared(results, analysis, head), _decomposed(head)),
+        tuple(filter(None, (_compared(results, analysis, head), _decomposed(head), _moved(head)))),
         tuple(
             sentence
             for sentence in (
@@ -79,6 +79,24 @@ def _decomposed(head: Entry) -> str:
         f"Of the {_short(terms['total'])}, fewer pixels to write on (budget) make {terms['budget'].brief}, where they "
         f"lie (location) {terms['location'].brief}, and what this network does with them (feature) "
         f"{terms['feature'].brief}: {_short(terms['clean'])} clean accuracy and {terms['hardening'].brief} hardening."
+    )
+
+
+def _moved(head: Entry) -> str:
+    """What is left of the gain when the mask answers the attacker."""
+    moving = head.moving
+    if moving is None or moving.fixed:
+        return ""
+    if not moving.left.excludes_zero:
+        left = f"of the gain nothing is shown to be left: {moving.left.brief}"
+    elif moving.left.value > 0:
+        left = f"of the gain {words.size(moving.left)} is left"
+    else:
+        left = f"the full model is then the more robust one, by {words.size(moving.left)}"
+    hinders = "; that its mask moves hinders the attacker" if moving.mask.low > 0 else ""
+    return (
+        "When the attacker writes everywhere and the mask answers (adaptive), it stands on "
+        f"{words.rate(moving.robust)}, and {left} ({words.sample(moving.robust)}){hinders}."
     )
 
 

@@ -10,7 +10,7 @@ DIGITS = 4
 
 
 def summary(analyses: Sequence[Analysis]) -> dict[str, dict[str, dict[str, Any]]]:
-    """{strategy: {training: {"clean", "robust", "budget", "location", "feature", "verdict"}}} at the headline eps.
+    """{strategy: {training: {"clean", "robust", "adaptive", "budget", ..., "verdict"}}} at the headline eps.
 
     The first threat of params.yaml has the plain keys; of the others there is robust_THREAT. Numbers that may not be
     printed are left out.
@@ -28,4 +28,6 @@ def summary(analyses: Sequence[Analysis]) -> dict[str, dict[str, dict[str, Any]]
             if entry.decomposition and entry.judged.printable and analysis.entries[FULL, training].judged.printable:
                 terms = entry.decomposition.terms
                 own |= {key: round(terms[key].value, DIGITS) for key in ("budget", "location", "feature")}
+            if entry.moving and entry.judged.printable:
+                own["adaptive"] = round(entry.moving.robust.value, DIGITS)
     return content

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pixelprune.evaluation.decomposition import TERMS
 from pixelprune.evaluation.intervals import Estimate
 from pixelprune.evaluation.worst_case import groups
 from pixelprune.reporting import words
@@ -28,6 +27,8 @@ def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFram
                 stands = robust(runs, threat.name, eps, own_access(entry.strategy))
                 name = (entry.strategy, entry.training, threat.name, f"{eps:g}")
                 at = entry.robust if headline else share(stands, groups(runs[0].rows).to_numpy(), *name)
+                shown = headline and entry.moving is not None and entry.judged.printable
+                adaptive = entry.moving.robust if shown and entry.moving else None
                 rows.append(
                     {
                         "strategy": entry.strategy,
@@ -44,6 +45,8 @@ def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFram
                         "tested": entry.clean.n,
                         **_columns("robust", at if entry.judged.printable else None),
                         "attacked": at.n,
+                        **_columns("adaptive", adaptive),
+                        "adaptive_images": adaptive.n if adaptive else None,
                         **_columns("corrupted", entry.corrupted),
                         **_columns("leak", entry.leak),
                         **_compared("none", entry.against_none if headline and entry.judged.printable else None),
@@ -55,15 +58,20 @@ def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFram
 
 
 def decomposition(analyses: Sequence[Analysis]) -> "pandas.DataFrame":
-    """A row a strategy x training x threat x term, at the headline eps. Invalid results are left out."""
+    """A row a strategy x training x threat x term, at the headline eps. Invalid results are left out.
+
+    The terms of evaluation.decomposition, and `mask` and `left` of evaluation.moving on the images that these have.
+    """
     rows = []
     for analysis in analyses:
         for entry in analysis.entries.values():
             full = analysis.entries["none", entry.training]
             if entry.decomposition is None or not (entry.judged.printable and full.judged.printable):
                 continue
-            for term in TERMS:
-                value = entry.decomposition.terms[term]
+            terms = dict(entry.decomposition.terms)
+            if entry.moving is not None:
+                terms |= {"mask": entry.moving.mask, "left": entry.moving.left}
+            for term, value in terms.items():
                 rows.append(
                     {
                         "strategy": entry.strategy,

@@ -14,6 +14,7 @@ WIDTH = 100
 STYLES = {"reportable": "green", "upper bound": "yellow", "constant": "red", "invalid": "red"}
 MISSING = "–"
 SUM = "robust = none + budget + location + feature (points); only feature can speak for better features"
+MOVING = "adaptive: robust when the attacker writes everywhere and the mask answers{counts}"
 
 
 def show(folder: Path, console: "Console") -> None:
@@ -23,7 +24,8 @@ def show(folder: Path, console: "Console") -> None:
         rows = accuracy[(accuracy["threat"] == threat) & accuracy["headline"]]
         console.print(_heading(rows.iloc[0]), highlight=False, markup=False)
         console.print(_table(rows, decomposition))
-        console.print(f"{SUM}\n", highlight=False)
+        console.print(SUM, highlight=False)
+        console.print(f"{_moving(rows)}\n", highlight=False)
     console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
 
 
@@ -34,15 +36,18 @@ def markdown(folder: Path) -> str:
     for threat in dict.fromkeys(accuracy["threat"]):
         rows = accuracy[(accuracy["threat"] == threat) & accuracy["headline"]]
         lines = [_heading(rows.iloc[0]), ""]
-        lines.append("| training | strategy | kept | clean % | robust % | budget | location | feature | verdict |")
-        lines.append("|---|---|--:|--:|--:|--:|--:|--:|---|")
+        lines.append(
+            "| training | strategy | kept | clean % | robust % | budget | location | feature | adaptive % | verdict |"
+        )
+        lines.append("|---|---|--:|--:|--:|--:|--:|--:|--:|---|")
         for _, row in rows.iterrows():
             terms = _terms(decomposition, row)
             cells = [row["training"], row["strategy"], f"{100 * row['kept_pixels']:.0f} %"]
             cells += [_rate(row, name).replace("\\", "") for name in ("clean", "robust")]
             cells += [_term(terms, name) for name in ("budget", "location", "feature")]
+            cells.append(_rate(row, "adaptive").replace("\\", ""))
             lines.append("| " + " | ".join([*cells, row["verdict"]]) + " |")
-        blocks.append("\n".join(lines))
+        blocks.append("\n".join([*lines, "", f"{_moving(rows)}."]))
     return "\n\n".join(blocks)
 
 
@@ -52,6 +57,12 @@ def _heading(row: "pandas.Series") -> str:
     counts = f"n = {row['tested']:,} clean, {row['attacked']:,} attacked{seeds}; 95 % intervals"
     attacks = ", ".join(row["attacks"].split())
     return f"threat {row['threat']}: {row['norm']} {row['eps']}, worst of {attacks}; {counts}"
+
+
+def _moving(rows: "pandas.DataFrame") -> str:
+    """What the column `adaptive` is, with the counts of images that it was measured on."""
+    counts = sorted({int(count) for count in rows["adaptive_images"].dropna()})
+    return MOVING.format(counts=f" (n = {' or '.join(map(str, counts))})" if counts else ": not measured")
 
 
 def _terms(decomposition: "pandas.DataFrame", row: "pandas.Series") -> "pandas.DataFrame":
@@ -73,7 +84,7 @@ def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
         pad_edge=False,
     )
     table.add_column("strategy", overflow="fold")
-    for name in ("clean %", "robust %", "budget", "location", "feature"):
+    for name in ("clean %", "robust %", "budget", "location", "feature", "adaptive %"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for training in dict.fromkeys(rows["training"]):
@@ -82,9 +93,10 @@ def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
             terms = _terms(decomposition, row)
             table.add_row(
                 escape(row["strategy"]),
-                _rate(row, "clean"),
+                _half(row, "clean"),
                 _rate(row, "robust"),
                 *(_term(terms, name) for name in ("budget", "location", "feature")),
+                _half(row, "adaptive"),
                 f"[{STYLES[row['verdict']]}]{row['verdict']}[/]",
             )
         table.add_section()
@@ -96,6 +108,12 @@ def _rate(row: "pandas.Series", name: str) -> str:
     if value != value:  # nan: not printed
         return MISSING
     return f"{percent(value)} \\[{percent(low)}, {percent(high)}]"
+
+
+def _half(row: "pandas.Series", name: str) -> str:
+    """A rate and half the width of its interval."""
+    value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
+    return MISSING if value != value else f"{percent(value)}±{100 * (high - low) / 2:.1f}"
 
 
 def _term(terms: "pandas.DataFrame", name: str) -> str:

@@ -1,0 +1,106 @@
+"""All checks of a run: those of its table of rows, those that ask its model, and those that compare attacks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas
+import torch
+from torch import Tensor
+
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.autoattack import AutoAttack
+from pixelprune.attacks.fast import Fast
+from pixelprune.attacks.fgsm import FGSM
+from pixelprune.attacks.narrowing import narrow
+from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.threat import Threat
+from pixelprune.evaluation.check import Check, check
+from pixelprune.evaluation.row_checks import row_checks
+from pixelprune.evaluation.worst_case import standing
+from pixelprune.harness import checks
+from pixelprune.harness.accesses import Access
+from pixelprune.harness.job import Run
+from pixelprune.harness.ladder import Batch, climb, estimator_of
+
+Examples = Mapping[tuple[str, str], Tensor]
+"""(access, threat) -> the worst adversarial images of the first ones of the batch."""
+ITERATIVE = (PGD, APGD, Fast, AutoAttack)
+
+
+def examine(
+    run: Run, batch: Batch, masks: Tensor, rows: pandas.DataFrame, examples: Examples, iou: float | None, folder: Path
+) -> list[Check]:
+    """In the order of their ids. iou: of the masks before and after the adaptive access; None where it did not run."""
+    access = next(access for access in run.accesses(batch, masks) if access.name == run.headline)
+    single = [key for key, attack in run.ladder.items() if isinstance(attack, FGSM)]
+    iterative = [key for key, attack in run.ladder.items() if isinstance(attack, ITERATIVE)]
+    found = [
+        *row_checks(rows, single, iterative),
+        _stored(run, batch, access, rows, examples),
+        *checks.run(_subject(run, batch, masks, rows, examples, iou)),
+        _agreement(run, batch, access, rows, folder),
+    ]
+    return sorted(found, key=lambda check: int(check["id"].removeprefix("E")))
+
+
+def _subject(
+    run: Run, batch: Batch, masks: Tensor, rows: pandas.DataFrame, examples: Examples, iou: float | None
+) -> checks.Subject:
+    key, threat = next(iter(run.threats.items()))
+    few = slice(0, min(run.settings.check_images, len(batch)))
+    pgd = [attack for attack in run.ladder.values() if isinstance(attack, PGD)]
+    return checks.Subject(
+        network=run.network, fill=run.strategy.fill, ids=batch.ids[few], images=batch.images[few],
+        labels=batch.labels[few], mask=torch.ones_like(masks[few]) if run.full_network is None else masks[few],
+        threat=threat, ladder=run.ladder, stands=_stands(rows, run.headline, key, threat, batch)[few],
+        queries=run.settings.check_queries, pgd=pgd[-1] if pgd else PGD(steps=20),
+        estimator=estimator_of(batch.images.device), behaviour=run.strategy.behaviour,
+        transferred=None if run.full_network is None else examples["location", key][few], adaptive=iou, seed=run.seed,
+    )  # fmt: skip
+
+
+def _stands(rows: pandas.DataFrame, access: str, key: str, threat: Threat, batch: Batch) -> Tensor:
+    """bool (N,): what the ladder leaves standing at the headline eps."""
+    stands = standing(rows, access, key, threat.headline)
+    return torch.tensor(stands.reindex(batch.ids).to_numpy(np.bool_)).to(batch.images.device)
+
+
+def _stored(run: Run, batch: Batch, access: Access, rows: pandas.DataFrame, examples: Examples) -> Check:
+    """E3: the stored adversarial images, classified anew, get the verdict of the rows; in 8 bits beside it."""
+    count = batch.examples
+    model = narrow(access.model, torch.arange(count, device=batch.images.device))
+    labels = batch.labels[:count]
+    differ, right, rounded = 0, 0, 0
+    for key, threat in run.threats.items():
+        stands, points = _stands(rows, access.name, key, threat, batch)[:count], examples[access.name, key]
+        with torch.no_grad():
+            again = model(points).argmax(1) == labels
+            eight_bit = model((points * 255).round() / 255).argmax(1) == labels
+        differ += int((again != stands).sum())
+        right, rounded = right + int(again.sum()), rounded + int(eight_bit.sum())
+    total = count * len(run.threats)
+    found = f"{differ} differ; {right} of {total} stand in float32, {rounded} rounded to 8 bits"
+    return check("E3", "stored examples keep their verdict", found, "0 images", "F", differ == 0)
+
+
+def _agreement(run: Run, batch: Batch, access: Access, rows: pandas.DataFrame, folder: Path) -> Check:
+    """E28: the published ensemble breaks no more than the ladder does."""
+    title, threshold = "AutoAttack finds no more than the ladder", "0.2 % of the images, or 1"
+    if run.name not in run.settings.autoattack:
+        return check("E28", title, "not asked for in this run", threshold, "W", None)
+    key, threat = next(iter(run.threats.items()))
+    few = batch.first(run.settings.autoattack_images)
+    own = Access(access.name, narrow(access.model, torch.arange(len(few))), access.mask[: len(few)], "autoattack")
+    headline = {key: Threat(norm=threat.norm, eps=(threat.headline,))}
+    table, _ = climb(few, own, headline, {"autoattack": AutoAttack()}, seed=run.seed, folder=folder)
+    left = _stands(table, access.name, key, threat, few)
+    stands = _stands(rows, access.name, key, threat, batch)[: len(few)]
+    more, fewer = int((stands & ~left).sum()), int((left & ~stands).sum())
+    of_ladder = rows[(rows.access == access.name) & (rows.threat == key) & rows.image.isin(few.ids)]
+    spent = [int(part[["forward", "backward"]].to_numpy().sum()) for part in (table, of_ladder)]
+    found = (
+        f"of {len(few)} images {int(left.sum())} stand after AutoAttack, {int(stands.sum())} after the ladder; "
+        f"{more} fall to AutoAttack alone, {fewer} to the ladder alone; {spent[0]:,} passes against {spent[1]:,}"
+    )
+    return check("E28", title, found, threshold, "W", more <= max(1, round(0.002 * len(few))))

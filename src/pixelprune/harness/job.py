@@ -1,0 +1,45 @@
+"""What the attack stage evaluates: one run of a study, with everything that the evaluation needs of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from pixelprune.attacks.threat import Threat
+from pixelprune.harness import accesses
+from pixelprune.harness.accesses import Access
+from pixelprune.harness.ladder import Attack, Batch
+from pixelprune.harness.settings import Evaluation
+from pixelprune.pruned import Pruned
+from pixelprune.selecting import Rank
+
+
+@dataclass(frozen=True)
+class Run:
+    """A strategy x training x seed. Networks are in eval mode, their weights frozen."""
+
+    name: str
+    """strategy/training"""
+    network: nn.Module
+    full_network: nn.Module | None
+    """The model of the same training and seed that prunes nothing; None where this run is that model."""
+    strategy: Pruned
+    rank: Rank | None
+    """Ranks the pixels of corrupted images; None for an oracle, which keeps the masks of the clean ones."""
+    smooth: Rank | None
+    """A map with a gradient, close to `rank`; None where no mask answers the attacker."""
+    threats: Mapping[str, Threat]
+    ladder: Mapping[str, Attack]
+    corruptions: Mapping[str, Callable[..., Tensor]]
+    settings: Evaluation
+    seed: int
+
+    @property
+    def headline(self) -> str:
+        return "full" if self.full_network is None else "kept"
+
+    def accesses(self, batch: Batch, masks: Tensor) -> list[Access]:
+        """Those with a mask that does not move; masks: bool (N, 1, H, W) of these images."""
+        if self.full_network is None:
+            return [accesses.full(self.network, masks)]
+        return accesses.of_pruned(self.network, self.full_network, masks, self.strategy.fill, batch.ids)
