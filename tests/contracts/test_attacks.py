@@ -18,6 +18,7 @@ from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 from pixelprune.draws import Draws
@@ -33,6 +34,7 @@ ATTACKS = [
     APGDTargeted(steps=4, targets=2),
     FAB(steps=4),
     Square(queries=12),
+    RayS(queries=20),
     AutoAttack(steps=3, queries=4),
     AutoAttack(version="rand", steps=2),
     Fast(steps=3, targets=2, target_steps=3, near=0.5, near_steps=5),

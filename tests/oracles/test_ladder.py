@@ -22,7 +22,7 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.evaluation import rows
 from pixelprune.fills.black import Black
-from pixelprune.harness import accesses, run
+from pixelprune.harness import accesses, examine
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import CHUNK, Attack, Batch, climb
 
@@ -271,11 +271,12 @@ def test_e3_tells_stored_examples_that_lost_their_verdict(case: tuple[Linear, Ba
     """The first twelve images all fall; three of their examples are put back to the clean image."""
     table, examples, model = climbed(case, tmp_path, name="full")
     _, batch, mask = case
-    subject: Any = SimpleNamespace(network=model, full_network=None, headline="full", threats=LINF)
-    sane = run._stored(subject, batch, mask, table, {("full", "linf"): examples["linf"]})
+    subject: Any = SimpleNamespace(threats=LINF)
+    access = accesses.full(model, mask)
+    sane = examine._stored(subject, batch, access, table, {("full", "linf"): examples["linf"]})
     assert sane["verdict"] == "pass"
     assert sane["found"].startswith("0 differ; 0 of 12 stand")
     examples["linf"][4:7] = batch.images[4:7]
-    lost = run._stored(subject, batch, mask, table, {("full", "linf"): examples["linf"]})
+    lost = examine._stored(subject, batch, access, table, {("full", "linf"): examples["linf"]})
     assert (lost["verdict"], lost["severity"]) == ("fail", "F")
     assert lost["found"].startswith("3 differ; 3 of 12 stand")

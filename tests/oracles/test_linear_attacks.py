@@ -25,6 +25,7 @@ from pixelprune.attacks.losses import cross_entropy, log_odds, margin
 from pixelprune.attacks.narrowing import Budget, Counted
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.draws import Draws
 
@@ -188,6 +189,36 @@ def test_squares_find_nine_tenths_of_the_optimum_and_never_pass_it(case: Case) -
     share = (reached - clean) / (limit - clean)
     assert (share <= 1 + 1e-4).all()
     assert (share >= 0.9).all()
+
+
+@by_norm
+def test_rays_find_the_boundary_from_classes_alone_and_never_pass_the_optimum(case: Case, ball: Ball) -> None:
+    """Biases that leave every image at 0.7 (linf) or 0.4 (l2) of what the ball can take from it."""
+    weight, images, mask, labels, _ = case
+    reach = (weight * mask).flatten(1).norm(p=1 if ball.norm == "linf" else 2, dim=1) * ball.eps
+    aim = 0.7 if ball.norm == "linf" else 0.4
+    score = (images * weight).sum((1, 2, 3))
+    model = Shifted(weight, aim * reach - score)
+    attack = RayS(queries=1500)
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))
+    assert (margin(model(found), labels) > 0).all()
+    model = Shifted(weight, 1.01 * reach - score)
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))
+    assert (margin(model(found), labels) < 0).all()
+
+
+class Shifted:
+    """A linear model with a bias for each image."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias = weight, bias
+
+    def __call__(self, images: Tensor) -> Tensor:
+        score = (images * self.weight).sum((1, 2, 3)) + self.bias
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+    def narrow(self, index: Tensor) -> "Shifted":
+        return Shifted(self.weight, self.bias[index])
 
 
 @by_norm

@@ -23,6 +23,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "adversarial": {"name": "n_fgsm", "epochs": 8, "eps": "8/255"},
 }
 THREATS: dict[str, dict[str, Any]] = {"linf": {"norm": "linf", "eps": ["2/255", "4/255", "8/255"], "headline": "8/255"}}
+ADAPTIVE = 60
+"""Attacked images under the adaptive access."""
 LADDER: dict[str, dict[str, Any]] = {
     "noise": {"name": "noise"},
     "fgsm": {"name": "fgsm"},
@@ -186,8 +188,11 @@ def _run(root, place, options, labels, ids, attacked, gain, failed, images, mask
     scale["kept"] = share**0.6 * (1.25 - gain if kind == "foreground" else 1.0)
     tables = []
     accesses = ("full",) if strategy == "none" else ("budget", "location", "kept")
-    for access in accesses:
-        start = full_clean if access != "kept" else clean
+    dynamic = strategy in {"foreground", "background", "smoothgrad"}
+    scale["adaptive"] = 1.2 * scale["kept"]
+    for access in (*accesses, *(("adaptive",) if dynamic else ())):
+        start = clean if access in {"kept", "adaptive"} else full_clean
+        measured = subset[:ADAPTIVE] if access == "adaptive" else subset
         unbounded = [("unbounded", 1.0, "pgd")] if access in {"full", "kept"} else []
         for threat, eps, attack in [("linf", eps, attack) for eps in EPS for attack in LADDER] + unbounded:
             margin = start + harm * scale[access] * STRENGTH[attack] * (eps / EPS[-1] if threat == "linf" else 1e3)
@@ -199,7 +204,7 @@ def _run(root, place, options, labels, ids, attacked, gain, failed, images, mask
             column |= {"adv_pred": guess(margin, everyone), "adv_margin": margin.astype(np.float32)}
             column |= {"linf": np.float32(eps), "l2": np.float32(eps * 20), "changed_outside": np.int32(0)}
             column |= {"forward": np.int32(21), "backward": np.int32(20)}
-            tables.append(pd.DataFrame(common | column).iloc[subset])
+            tables.append(pd.DataFrame(common | column).iloc[measured])
     artifacts.save_table(folder / "rows.parquet", pd.concat(tables, ignore_index=True))
     artifacts.save_table(folder / "corruptions.parquet", _corrupted(common, clean, subset[:48], guess, draw))
     checks = [("E1", "F"), ("E2", "F"), ("E3", "F"), ("E4", "F"), ("E8", "F"), ("E11", "F"), ("E5", "F"), ("E14", "W")]
@@ -221,7 +226,7 @@ def _run(root, place, options, labels, ids, attacked, gain, failed, images, mask
         moved = np.clip(original + step * keep, 0, 1).astype(np.float32)
         artifacts.save_array(folder / f"examples/{access}_linf.npy", moved)
     card = {"strategy": strategy, "training": training, "seed": int(seed), "oracle": False}
-    card["behaviour"] = "dynamic" if strategy in {"foreground", "background", "smoothgrad"} else "static"
+    card["behaviour"] = "dynamic" if dynamic else "static"
     card |= {"attacked": attacked, "tested": len(ids), "passes": {"forward": 21 * attacked, "backward": 20 * attacked}}
     artifacts.save_json(folder / "card.json", card)
     model = root / "models" / place

@@ -26,7 +26,7 @@ def test_summary_has_short_keys_and_four_digits(finished: Path) -> None:
     assert set(content) == set(synthetic.STRATEGIES)
     assert set(content["none"]["natural"]) == {"clean", "robust", "verdict"}
     own = content["foreground"]["adversarial"]
-    assert set(own) == {"clean", "robust", "budget", "location", "feature", "verdict"}
+    assert set(own) == {"clean", "robust", "budget", "location", "feature", "adaptive", "verdict"}
     assert all(value == round(value, 4) for value in own.values() if isinstance(value, float))
     gain = own["robust"] - content["none"]["adversarial"]["robust"]
     assert own["budget"] + own["location"] + own["feature"] == pytest.approx(gain, abs=2e-4)

@@ -29,9 +29,9 @@ from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.threat import Threat
 from pixelprune.draws import Draws
-from pixelprune.evaluation.check import Check, Severity, check
+from pixelprune.evaluation.check import Check, Severity, check, not_run
 from pixelprune.fills.fill import FillOptions
-from pixelprune.harness.planted import plant
+from pixelprune.harness.planted import penultimate, plant
 from pixelprune.pruning import FrozenModel
 
 HALF_A_POINT = 0.005
@@ -98,6 +98,11 @@ class Subject:
         )  # fmt: skip
         with torch.no_grad():
             return int((margin(model(points), self.labels[left]) > 0).sum())
+
+    @property
+    def whole(self) -> Attack:
+        """All attacks of the ladder as one."""
+        return _Ladder(tuple(self.ladder.values()))
 
     @property
     def left(self) -> str:
@@ -195,7 +200,7 @@ def saturation(s: Subject) -> Check:
     with torch.no_grad():
         sure = (functional.softmax(s.model(s.images), 1).amax(1) > 1 - 1e-6).float().mean().item()
     scales = (0.01, 1.0, 100.0)
-    counts = [int(s.standing(s.pgd, "E14", _Scaled(s.model, scale)).sum()) for scale in scales]
+    counts = [int(s.standing(s.whole, "E14", _Scaled(s.model, scale)).sum()) for scale in scales]
     spread = max(counts) - min(counts)
     stand = ", ".join(f"{count} at {scale:g} times" for count, scale in zip(counts, scales))
     found = f"{sure:.1%} saturated; of {len(s.images)} images stand: {stand} the logits"
@@ -253,9 +258,13 @@ def planted(s: Subject) -> Check:
     some = s.mask.flatten(1).any(1).nonzero().squeeze(1)
     if len(some) == 0:
         return check("E21", title, "no image keeps a pixel", threshold, "F", None)
+    try:
+        features = penultimate(s.network)
+    except ValueError as error:
+        return not_run("E21", title, str(error), threshold, "F")
     planting = plant(
-        s.network, s.fill, s.images[some], s.mask[some], attack=_Ladder(tuple(s.ladder.values())),
-        ball=s.threat.ball(), draws=s.draws("E21").narrow(some), estimator=s.estimator,
+        features, s.fill, s.images[some], s.mask[some], attack=s.whole, ball=s.threat.ball(),
+        draws=s.draws("E21").narrow(some), estimator=s.estimator,
     )  # fmt: skip
     count = int(planting.planted.sum())
     got, trivial = (int((planting.planted & hits).sum()) for hits in (planting.found, planting.trivial))

@@ -57,14 +57,13 @@ class Planted:
 
 
 def plant(
-    network: nn.Module, fill: FillOptions, images: Tensor, mask: Tensor, *,
+    features: Callable[[Tensor], Tensor], fill: FillOptions, images: Tensor, mask: Tensor, *,
     attack: Attack, ball: Ball, draws: Draws, estimator: Estimator,
 ) -> Planted:  # fmt: skip
-    """images float32 (N, C, H, W) in [0, 1], mask bool (N, 1, H, W), draws of these images.
+    """features: images -> (N, D). images float32 (N, C, H, W) in [0, 1], mask bool (N, 1, H, W), draws of these images.
 
     Passes: about 1,200 forward an image, and those of the attack.
     """
-    features = penultimate(network)
     smaller = ball.scaled(RADIUS)
     channels = images.shape[1]
     with torch.no_grad():

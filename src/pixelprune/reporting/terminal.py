@@ -43,9 +43,9 @@ def markdown(folder: Path) -> str:
         for _, row in rows.iterrows():
             terms = _terms(decomposition, row)
             cells = [row["training"], row["strategy"], f"{100 * row['kept_pixels']:.0f} %"]
-            cells += [_rate(row, name).replace("\\", "") for name in ("clean", "robust")]
+            cells += [_rate(row, name) for name in ("clean", "robust")]
             cells += [_term(terms, name) for name in ("budget", "location", "feature")]
-            cells.append(_rate(row, "adaptive").replace("\\", ""))
+            cells.append(_rate(row, "adaptive"))
             lines.append("| " + " | ".join([*cells, row["verdict"]]) + " |")
         blocks.append("\n".join([*lines, "", f"{_moving(rows)}."]))
     return "\n\n".join(blocks)
@@ -94,7 +94,7 @@ def _table(rows: "pandas.DataFrame", decomposition: "pandas.DataFrame") -> Any:
             table.add_row(
                 escape(row["strategy"]),
                 _half(row, "clean"),
-                _rate(row, "robust"),
+                _half(row, "robust"),
                 *(_term(terms, name) for name in ("budget", "location", "feature")),
                 _half(row, "adaptive"),
                 f"[{STYLES[row['verdict']]}]{row['verdict']}[/]",
@@ -107,7 +107,7 @@ def _rate(row: "pandas.Series", name: str) -> str:
     value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
     if value != value:  # nan: not printed
         return MISSING
-    return f"{percent(value)} \\[{percent(low)}, {percent(high)}]"
+    return f"{percent(value)} [{percent(low)}, {percent(high)}]"
 
 
 def _half(row: "pandas.Series", name: str) -> str:
