@@ -51,7 +51,7 @@ def load() -> Study:
 
 def check(study: Study) -> None:
     """What no entry can know by itself: that the entries fit together. Raises ParamsError."""
-    mistakes = [*_strategies(study), *_maps(study)]
+    mistakes = [*_strategies(study), *_maps(study), *_evaluation(study)]
     if not study.segmenters:
         mistakes.append("segmenters: found none, expected at least one, whose folder the report reads; grabcut will do")
     if len(set(study.seeds)) < len(study.seeds):
@@ -90,6 +90,15 @@ def _maps(study: Study) -> list[str]:
         elif entry.needs == "nothing" and entry.reads != "data/raw":
             mistakes.append(f"maps.{key}.reads: found {entry.reads!r}, expected 'data/raw'")
     return mistakes
+
+
+def _evaluation(study: Study) -> list[str]:
+    runs = {f"{strategy}/{training}" for strategy, training, _ in study.runs}
+    return [
+        f"evaluation.autoattack: found {name!r}, expected a run of the study: STRATEGY/TRAINING"
+        for name in study.evaluation.autoattack
+        if name not in runs
+    ]
 
 
 def _behind(study: Study, reads: str) -> set[str]:

@@ -21,6 +21,7 @@ def mistakes(tmp_path: Path, monkeypatch) -> Callable[..., list[str]]:
 
     def lines(**changes: dict[str, Any] | list[int]) -> list[str]:
         values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        values["evaluation"].pop("autoattack")  # it names strategies, which most of these tests take away
         for section, change in changes.items():
             if isinstance(change, dict):
                 for key, entry in change.items():
@@ -43,6 +44,12 @@ def mistakes(tmp_path: Path, monkeypatch) -> Callable[..., list[str]]:
 
 def test_the_default_study_has_none(mistakes) -> None:
     assert mistakes() == []
+
+
+def test_autoattack_is_asked_for_in_runs_that_there_are(mistakes) -> None:
+    assert mistakes(evaluation={"autoattack": ["none/adversarial", "none/natural", "foreground/advers"]}) == [
+        "evaluation.autoattack: found 'foreground/advers', expected a run of the study: STRATEGY/TRAINING"
+    ]
 
 
 def test_runs_are_strategies_times_trainings_times_seeds(mistakes) -> None:

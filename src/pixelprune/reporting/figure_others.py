@@ -1,65 +1,10 @@
-"""Accuracy against the share of pixels kept, corruptions by severity, and the curves of training."""
-
-from collections import defaultdict
+"""Corruptions by severity, and the curves of training."""
 
 from pixelprune.evaluation.intervals import percent
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import Analysis, corrupted
 from pixelprune.reporting.collect import FULL, Results
 from pixelprune.reporting.figure import Axis, Figure, Point, Series, panel
-
-LEAST_SHARES = 3
-
-
-def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
-    """A panel a map and training, where the grid holds at least three shares of one map, `none` not counted."""
-    of_map: dict[str, list[str]] = defaultdict(list)
-    for name, pruned in results.strategies.items():
-        if name != FULL and pruned.options["keep"] != "own":
-            of_map[pruned.options["map"]].append(name)
-    panels, rows, moves = [], [], []
-    for key, names in of_map.items():
-        if len({results.strategies[name].kept for name in names}) < LEAST_SHARES:
-            continue
-        for training in results.trainings:
-            ordered = sorted([*names, FULL], key=lambda name: results.strategies[name].kept)
-            shown = [analysis.entries[name, training] for name in ordered]
-            shown = [entry for entry in shown if entry.judged.printable]
-            if all(entry.strategy == FULL for entry in shown):
-                continue
-            at = [results.strategies[entry.strategy].kept for entry in shown]
-            lines = [
-                Series(label, role, marker, [Point(x, s.value, s.low, s.high) for x, s in zip(at, shares, strict=True)])
-                for label, role, marker, shares in (
-                    ("clean", "clean", "circle", [entry.clean for entry in shown]),
-                    ("robust", "robust", "square", [entry.robust for entry in shown]),
-                )
-            ]
-            rows += [
-                (entry.name, f"{100 * x:.0f}", words.rate(entry.clean), words.rate(entry.robust))
-                for x, entry in zip(at, shown, strict=True)
-            ]
-            axis = Axis("pixels kept, %", [(value / 100, str(value)) for value in (0, 25, 50, 75, 100)])
-            panels.append(
-                panel(
-                    f"keep-{key}-{training}", f"{key}, {training}", lines, axis, chance=1 / len(results.data["classes"])
-                )
-            )
-            best = max(shown, key=lambda entry: entry.robust.value)
-            if training == analysis.training:
-                moves.append(f"{key} is most robust at {100 * results.strategies[best.strategy].kept:.0f} %")
-    if not panels:
-        return None
-    return Figure(
-        name="keep-share",
-        title=f"Share of pixels kept: {words.listed(moves) or 'no valid result in the training of the first screen'}",
-        description="Clean and robust accuracy against the share of pixels kept",
-        panels=tuple(panels),
-        columns=("run", "kept, %", "clean, %", "robust, %"),
-        rows=tuple(rows),
-        source="report/accuracy.csv",
-        note=f"{words.ball(analysis.threat)}, worst of {words.attack_list(results)}. 100 % is `{FULL}`.",
-    )
 
 
 def severities(results: Results, analysis: Analysis) -> Figure | None:

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from pixelprune.evaluation.intervals import Estimate, percent, points
-from pixelprune.reporting import figure_decomposition, figure_eps, figure_others, palette, pictures, words
+from pixelprune.reporting import figure_decomposition, figure_eps, figure_keep, figure_others, palette, pictures, words
 from pixelprune.reporting.analysis import Analysis, Entry, corrupted
 from pixelprune.reporting.checks import matrix
 from pixelprune.reporting.collect import FULL, Pruned, Results
@@ -38,7 +38,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
     eps_blocks = [_eps(results, one, training) for one in analyses for training in first_training]
     eps_blocks = [block for block in eps_blocks if block[1] or block[2]]
     heat = _heat(results, first)
-    keep = figure_others.keep_shares(results, first)
+    keep = figure_keep.keep_shares(results, first)
     checks = matrix(results, first)
     page = _environment().from_string(_file("page.html.j2"))
     sections = [
