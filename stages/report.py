@@ -9,8 +9,8 @@ python stages/report.py
 
 from pathlib import Path
 
-from pixelprune import cli, params
-from pixelprune.reporting import collect, lineage, orphans, write
+from pixelprune import cli, orphans, params
+from pixelprune.reporting import collect, lineage, write
 
 
 def main() -> None:

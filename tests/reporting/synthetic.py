@@ -23,6 +23,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "adversarial": {"name": "n_fgsm", "epochs": 8, "eps": "8/255"},
 }
 THREATS: dict[str, dict[str, Any]] = {"linf": {"norm": "linf", "eps": ["2/255", "4/255", "8/255"], "headline": "8/255"}}
+TRANSFERRED = {"id": "E29", "title": "transfer", "found": "0 fall", "threshold": "1 image", "severity": "F",
+               "verdict": "pass"}  # fmt: skip
 ADAPTIVE = 60
 """Attacked images under the adaptive access."""
 LADDER: dict[str, dict[str, Any]] = {
@@ -92,6 +94,21 @@ def write(
             for strategy, options in strategies.items():
                 place = f"{strategy}/{training}/{seed}"
                 _run(root, place, options, labels, ids, attacked, gain, failed or {}, images, masks)
+    places = [f"{s}/{t}/{seed}" for s in strategies for t in trainings for seed in seeds]
+    artifacts.save_json(root / "transfer/checks.json", dict.fromkeys(places, TRANSFERRED))
+    _transfer(root, places, ids[:24])
+
+
+def _transfer(root: Path, places: list[str], ids: np.ndarray) -> None:
+    draw = sampling.numpy_generator("transfer")
+    tables = []
+    for target in places:
+        for source in places:
+            if source != target:
+                right = draw.random(len(ids)) < 0.7
+                column = {"target": target, "source": source, "threat": "linf", "image": ids}
+                tables.append(pd.DataFrame(column | {"stood": right, "right": right}))
+    artifacts.save_table(root / "transfer/rows.parquet", pd.concat(tables, ignore_index=True))
 
 
 def _drawn(labels: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

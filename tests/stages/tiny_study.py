@@ -39,7 +39,7 @@ STAGES = [
     ("download",), ("segment", "outline"), ("importance", "constant"), ("importance", "foreground"),
     ("prune", "none"), ("prune", "foreground"), ("train", "none", "natural", "0"),
     ("train", "foreground", "natural", "0"), ("attack", "none", "natural", "0"),
-    ("attack", "foreground", "natural", "0"), ("report",),
+    ("attack", "foreground", "natural", "0"), ("transfer",), ("report",),
 ]  # fmt: skip
 
 

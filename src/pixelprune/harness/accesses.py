@@ -46,5 +46,10 @@ def of_pruned(
     return [
         Access("budget", full_network, circular_shift(masks, ids, SHIFT_SEED)),
         Access("location", full_network, masks),
-        Access("kept", FrozenModel(network, masks, fill), masks),
+        kept(network, masks, fill),
     ]
+
+
+def kept(network: nn.Module, masks: Tensor, fill: FillOptions) -> Access:
+    """The pruned model, its masks frozen."""
+    return Access("kept", FrozenModel(network, masks, fill), masks)

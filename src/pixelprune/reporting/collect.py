@@ -122,6 +122,8 @@ class Results:
     ladder: Mapping[str, Mapping[str, Any]]
     runs: Mapping[tuple[str, str, int], Run]
     segmenters: Mapping[str, Mapping[str, Any]]
+    transfer: "pandas.DataFrame"
+    """One row a target x source x threat x image: whether the image stood, and is right on the source's point."""
 
     def of(self, strategy: str, training: str) -> list[Run]:
         """The runs of all seeds, in the order of the seeds."""
@@ -149,11 +151,12 @@ def read(
         raise ParamsError(
             f"params.yaml: strategies has no `{FULL}` (map: constant, keep: 1); the report compares with it"
         )
+    transferred = artifacts.load_json(root / "transfer/checks.json")
     runs = {}
     for training in trainings:
         for strategy in strategies:
             for seed in seeds:
-                runs[strategy, training, seed] = _run(root, strategy, training, seed)
+                runs[strategy, training, seed] = _run(root, strategy, training, seed, transferred)
     return Results(
         root=root,
         data=artifacts.load_json(root / "data/raw/card.json"),
@@ -164,6 +167,7 @@ def read(
         ladder=ladder,
         runs=runs,
         segmenters=_segmenters(root),
+        transfer=artifacts.load_table(root / "transfer/rows.parquet"),
     )
 
 
@@ -183,7 +187,8 @@ def _pruned(root: Path, name: str, options: Mapping[str, Any]) -> Pruned:
     )
 
 
-def _run(root: Path, strategy: str, training: str, seed: int) -> Run:
+def _run(root: Path, strategy: str, training: str, seed: int, transferred: Mapping[str, Any]) -> Run:
+    """transferred: the check of the transfer stage, by the place of the run."""
     place = f"{strategy}/{training}/{seed}"
     results, model = root / "results" / place, root / "models" / place
     return Run(
@@ -193,7 +198,7 @@ def _run(root: Path, strategy: str, training: str, seed: int) -> Run:
         folder=results,
         card=artifacts.load_json(results / "card.json"),
         model=artifacts.load_json(model / "card.json"),
-        checks=artifacts.load_json(results / "checks.json"),
+        checks=[*artifacts.load_json(results / "checks.json"), transferred[place]],
         clean=artifacts.load_table(results / "clean.parquet"),
         rows=artifacts.load_table(results / "rows.parquet"),
         corruptions=artifacts.load_table(results / "corruptions.parquet"),

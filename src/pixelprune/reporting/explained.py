@@ -29,6 +29,7 @@ CHECKS = {
     "E26": "A stand-in used for gradients must predict what the true network predicts.",
     "E27": "If the mask never moves under attack, the attack did not try to move it.",
     "E28": "The ensemble that the literature reports must not break images that this ladder leaves standing.",
+    "E29": "Adversarial images of the study's other runs must not break what the direct attack missed.",
 }
 GLOSSARY = {
     "strategy": "which pixels a network is shown: a map that ranks them, a share to keep (or the map's own region), "
@@ -72,5 +73,6 @@ STAGES = (
     ("prune", "data/pruned", "kept pixels, one bit each; the silhouette classifier"),
     ("train", "models", "weights of the best validation epoch"),
     ("attack", "results", "one row an image × access × threat × eps × attack"),
+    ("transfer", "transfer", "stored adversarial images of every run, tried on every other"),
     ("report", "report, metrics", "this page and its tables"),
 )

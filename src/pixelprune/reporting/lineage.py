@@ -36,7 +36,7 @@ def _hashes(lock: Path, values: Mapping[str, Any], maps: set[str]) -> dict[str, 
     runs = [f"{s}/{t}/{seed}" for s in values["strategies"] for t in values["trainings"] for seed in values["seeds"]]
     paths = ["data/raw", *(f"data/segments/{key}" for key in values["segmenters"])]
     paths += [*(f"data/maps/{key}" for key in sorted(maps)), *(f"data/pruned/{key}" for key in values["strategies"])]
-    paths += [f"{folder}/{run}" for folder in ("models", "results") for run in runs]
+    paths += [*(f"{folder}/{run}" for folder in ("models", "results") for run in runs), "transfer"]
     stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
     recorded = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
     return {path: recorded[path] for path in paths if path in recorded}

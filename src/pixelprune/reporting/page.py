@@ -43,10 +43,19 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
     page = _environment().from_string(_file("page.html.j2"))
     sections = [
         ("results", "Table"), ("decomposition", "Decomposition"), ("eps", "eps"), ("keep", "Keep share"),
-        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("checks", "Checks"), ("threat", "Threat model"),
+        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("checks", "Checks"), ("transfer", "Transfer"), ("threat", "Threat model"),
         ("lineage", "Lineage"), ("words", "Words"),
     ]  # fmt: skip
-    absent = {name for name, there in (("eps", eps_blocks), ("keep", keep), ("corruptions", heat)) if not there}
+    absent = {
+        name
+        for name, there in (
+            ("eps", eps_blocks),
+            ("keep", keep),
+            ("corruptions", heat),
+            ("transfer", len(results.runs) > 1),
+        )
+        if not there
+    }
     return page.render(
         answer=shown,
         style=style,
@@ -75,6 +84,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         heat=heat,
         severity=figure_others.severities(results, first) if heat else None,
         **checks,
+        transfer=_transfer(results, first),
         threat_rows=_threats(results),
         stages=STAGES,
         data_rows=_data(results.data),
@@ -186,6 +196,17 @@ def _heat(results: Results, analysis: Analysis) -> dict[str, Any] | None:
         trainings.append((training, rows))
     levels = ", ".join(str(level) for level in sorted(table["severity"].unique()))
     return {"names": names, "trainings": trainings, "levels": levels, "n": table["image"].nunique()}
+
+
+def _transfer(results: Results, analysis: Analysis) -> dict[str, Any] | None:
+    """The accuracy of every run on the points made on every other."""
+    table = results.transfer[results.transfer["threat"] == analysis.threat.name]
+    if table.empty:
+        return None
+    shares = table.groupby(["target", "source"])["right"].mean()
+    places = [run.place for run in results]
+    rows = [(target, [shares.get((target, source)) for source in places]) for target in places]
+    return {"places": places, "rows": rows, "n": table["image"].nunique()}
 
 
 def _threats(results: Results) -> list[tuple[str, str]]:
