@@ -30,7 +30,7 @@ class Draws:
     def of(cls, ids: NDArray[np.int64], *words: int | str, device: str | torch.device = "cpu") -> "Draws":
         """Streams that are a function of each image's id and the words alone."""
         common = int(sampling.numpy_generator(*words).integers(2**63))
-        return cls(_mix(_mix(torch.from_numpy(np.asarray(ids, np.int64)).to(device)) + common))
+        return cls(_mix(_mix(torch.tensor(np.asarray(ids, np.int64), device=device)) + common))
 
     @classmethod
     def seeded(cls, images: int, generator: torch.Generator) -> "Draws":

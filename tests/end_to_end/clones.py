@@ -36,6 +36,10 @@ def tiny() -> dict[str, Any]:
         "evaluation": {
             "images": 16,
             "check_images": 2,
+            "check_queries": 20,
+            "adaptive_images": 4,
+            "adaptive_steps": 2,
+            "adaptive_queries": 5,
             "corruptions": ["gaussian_noise"],
             "severities": [1],
             "corruption_images": 8,

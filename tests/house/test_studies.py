@@ -44,7 +44,7 @@ def test_the_schema_is_current():
 def test_check_says_what_the_study_is(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert check.main([]) == 0
-    assert capsys.readouterr().out == "params.yaml: 7 strategies x 2 trainings x 1 seed = 14 runs, 45 stages\n"
+    assert capsys.readouterr().out == "params.yaml: 7 strategies x 2 trainings x 1 seed = 14 runs, 46 stages\n"
 
 
 def edited(tmp_path, monkeypatch, **sections):

@@ -32,7 +32,16 @@ ladder:
   noise: {{name: noise, draws: 2}}
   fgsm: {{name: fgsm}}
   pgd: {{name: pgd, steps: 3}}
-evaluation: {{images: 16, check_images: 2, corruptions: [contrast], severities: [3], corruption_images: 8}}
+evaluation:
+  images: 16
+  check_images: 2
+  check_queries: 20
+  adaptive_images: 4
+  adaptive_steps: 2
+  adaptive_queries: 5
+  corruptions: [contrast]
+  severities: [3]
+  corruption_images: 8
 """
 
 STAGES = [

@@ -43,19 +43,12 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
     page = _environment().from_string(_file("page.html.j2"))
     sections = [
         ("results", "Table"), ("decomposition", "Decomposition"), ("eps", "eps"), ("keep", "Keep share"),
-        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("checks", "Checks"), ("transfer", "Transfer"), ("threat", "Threat model"),
+        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("checks", "Checks"),
+        ("transfer", "Transfer"), ("threat", "Threat model"),
         ("lineage", "Lineage"), ("words", "Words"),
     ]  # fmt: skip
-    absent = {
-        name
-        for name, there in (
-            ("eps", eps_blocks),
-            ("keep", keep),
-            ("corruptions", heat),
-            ("transfer", len(results.runs) > 1),
-        )
-        if not there
-    }
+    there = {"eps": eps_blocks, "keep": keep, "corruptions": heat, "transfer": len(results.runs) > 1}
+    absent = {name for name, content in there.items() if not content}
     return page.render(
         answer=shown,
         style=style,
