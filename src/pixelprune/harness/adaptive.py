@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
@@ -24,6 +24,7 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Batch, climb
 from pixelprune.harness.pipeline import Pipeline
+from pixelprune.models.quick import quick
 from pixelprune.pruning import PrunedModel
 from pixelprune.selecting import Rank
 
@@ -42,6 +43,8 @@ def measure(
     """
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     straight = Pipeline(pruned, batch.ids)
+    network = pruned.model
+    searched = replace(pruned, model=quick(network)) if isinstance(network, nn.Module) else pruned
     tables, worst = [], {}
     for key, threat in threats.items():
         again = {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}
@@ -53,7 +56,7 @@ def measure(
             ways.append((f"through {width:g}", through, {f"through_mask_{width:g}": APGD(steps=steps)}))
         points = batch.images
         for variant, model, attacks in ways:
-            access = Access("adaptive", model, everywhere, variant)
+            access = Access("adaptive", model, everywhere, variant, replace(model, pruned=searched))
             table, found = climb(batch, access, {key: threat}, attacks, seed=seed, folder=folder)
             tables.append(table)
             points = _worse(straight, batch.labels, points, found[key])

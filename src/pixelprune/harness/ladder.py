@@ -23,6 +23,7 @@ from pixelprune.attacks.estimators import PLAIN, Bfloat16, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
+from pixelprune.attacks.twin import Twin
 from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation import rows
@@ -30,6 +31,10 @@ from pixelprune.harness.accesses import Access
 
 CHUNK = 250
 """Images of one call of an attack; those take part that still stand."""
+
+ERROR = 0.02
+"""Of a difference of two bfloat16 logits, as a share of the image's largest one. A logit was seen to err by up to 0.010
+on 400 images, 0.004 on average, in the small residual network and in ResNet-18."""
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
 
@@ -128,11 +133,9 @@ def _attack(
             continue
         images, labels = batch.images[index], batch.labels[index]
         model = narrow(access.model, index)
-        counted = Counted(model, spent, rows=index.cpu())
         points = narrow(attack, index)(
-            counted, images, labels, ball=ball, mask=access.mask[index],
+            _searched(access, index, spent), images, labels, ball=ball, mask=access.mask[index],
             draws=Draws.of(batch.ids[index.cpu().numpy()], *words, device=device),
-            estimator=estimator_of(device),
         )  # fmt: skip
         with torch.no_grad():
             logits = model(points)
@@ -148,8 +151,17 @@ def _attack(
     return spent
 
 
+def _searched(access: Access, index: Tensor, spent: Budget) -> Model:
+    """The model of images[index] that attacks are given, counted."""
+    model = Counted(narrow(access.model, index), spent, rows=index.cpu())
+    if access.quick is None:
+        return model
+    copy = Counted(narrow(access.quick, index), spent, rows=index.cpu())
+    return Twin(model, copy, ERROR if runtime.computes_bfloat16(index.device) else 0.0)
+
+
 def estimator_of(device: torch.device) -> Estimator:
-    """How the ladder takes gradients there."""
+    """How the checks take gradients there, whose models have no quick copy."""
     return Bfloat16() if runtime.computes_bfloat16(device) else PLAIN
 
 
