@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
@@ -43,8 +43,7 @@ def measure(
     """
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     straight = Pipeline(pruned, batch.ids)
-    network = pruned.model
-    searched = replace(pruned, model=quick(network)) if isinstance(network, nn.Module) else pruned
+    searched = replace(pruned, model=quick(pruned.model))
     tables, worst = [], {}
     for key, threat in threats.items():
         again = {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}

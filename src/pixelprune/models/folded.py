@@ -17,6 +17,8 @@ def folded(network: nn.Module) -> nn.Module:
     A network that torch.fx cannot trace is copied as it is.
     """
     twin = copy.deepcopy(network).eval().requires_grad_(False)
+    if not any(isinstance(module, nn.BatchNorm2d) for module in twin.modules()):
+        return twin
     try:
         graph = fx.Tracer().trace(twin)
     except Exception:  # whatever a forward raises on a stand-in for its input
