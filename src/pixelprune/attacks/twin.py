@@ -8,6 +8,7 @@ from torch import Tensor
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 
+
 @dataclass(frozen=True)
 class Twin:
     """A model for attacks, which need not know that it is two. Both halves are narrowed together.
