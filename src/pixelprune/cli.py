@@ -93,17 +93,22 @@ def timed(stage: str) -> Iterator[None]:
         beside.replace(TIMINGS)
 
 
-def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+def progress(
+    items: Iterable[T], what: str, total: int | None = None, state: Callable[[], str] = lambda: ""
+) -> Iterator[T]:
     """Yields the items and shows how far and how long: a bar on a terminal, else a line at every tenth.
 
-    Work that ends within two seconds says nothing in a log.
+    state: asked for what else to say at that time. Work that ends within two seconds says nothing in a log.
     """
     if total is None:
         total = len(items)  # type: ignore[arg-type]
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, desc=what, total=total, leave=False)
+        bar = tqdm(items, desc=what, total=total, leave=False)
+        for item in bar:
+            yield item
+            bar.set_postfix_str(state(), refresh=False)
         return
     start = last = time.monotonic()
     for done, item in enumerate(items, 1):
@@ -112,4 +117,17 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
         tenth = done * 10 // total > (done - 1) * 10 // total
         if tenth and done < total and now - start > 2 and now - last > 1:
             last = now
-            print(f"  {what}: {done}/{total}, {(now - start) / done * (total - done):.0f} s left", file=sys.stderr)
+            words = [f"{done}/{total}", f"{(now - start) / done * (total - done):.0f} s left", state()]
+            print(f"  {what}: {', '.join(filter(None, words))}", file=sys.stderr)
+
+
+def teller(what: str) -> Callable[[str], None]:
+    """Prints a line about long work when it is called, and for how long it runs; nothing in its first two seconds."""
+    start = time.monotonic()
+
+    def tell(words: str) -> None:
+        seconds = time.monotonic() - start
+        if seconds > 2:
+            print(f"  {what}: {words}, {seconds:.0f} s", file=sys.stderr)
+
+    return tell

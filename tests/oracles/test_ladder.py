@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.noise import Noise
@@ -22,7 +23,7 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.evaluation import rows
 from pixelprune.fills.black import Black
-from pixelprune.harness import accesses, examine
+from pixelprune.harness import accesses, examine, ladder
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import CHUNK, Attack, Batch, climb
 
@@ -280,3 +281,43 @@ def test_e3_tells_stored_examples_that_lost_their_verdict(case: tuple[Linear, Ba
     lost = examine._stored(subject, batch, access, table, {("full", "linf"): examples["linf"]})
     assert (lost["verdict"], lost["severity"]) == ("fail", "F")
     assert lost["found"].startswith("3 differ; 3 of 12 stand")
+
+
+class Killed(Exception):
+    """Stands for a process that dies."""
+
+
+@pytest.mark.parametrize("after", [3, 30, 60, 120])
+def test_a_killed_ensemble_goes_on_behind_its_last_attack(
+    case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Two chunks of an AutoAttack, dead at a call of the model: the next run ends with the same bytes."""
+    monkeypatch.setattr(ladder, "CHUNK", N // 2)
+    attack = {"autoattack": AutoAttack(steps=6, queries=15)}
+    threat = {"linf": Threat(eps=(EPS[1],))}
+    whole, examples, undisturbed = climbed(case, tmp_path / "whole", threat, attack)
+    assert len(undisturbed.calls) > 120
+
+    def dying(self: Linear, images: Tensor, call: Any = Linear.__call__) -> Tensor:
+        if len(self.calls) == after:
+            raise Killed
+        return call(self, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Linear, "__call__", dying)
+        with pytest.raises(Killed):
+            climbed(case, tmp_path / "killed", threat, attack)
+    left = list((tmp_path / "killed").iterdir()) if after > 3 else []
+    again, points, model = climbed(case, tmp_path / "killed", threat, attack)
+    pandas.testing.assert_frame_equal(again, whole)
+    assert torch.equal(points["linf"], examples["linf"])
+    assert bool(left) == (len(model.calls) < len(undisturbed.calls)) == (after > 3)
+    ends = [{file.name: file.read_bytes() for file in (tmp_path / run).iterdir()} for run in ("whole", "killed")]
+    assert ends[0] == ends[1] and len(ends[0]) == 1
+
+
+def test_large_images_are_attacked_a_few_at_a_time() -> None:
+    sizes = {
+        side: len(ladder.chunks(torch.empty(1, 1, 1, 1).expand(300, 3, side, side))[0]) for side in (32, 64, 224, 2000)
+    }
+    assert sizes == {32: CHUNK, 64: CHUNK, 224: 20, 2000: 1}

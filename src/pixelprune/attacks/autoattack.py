@@ -5,6 +5,8 @@ attacks", ICML 2020, section 6, arXiv:2003.01690. `standard`: APGD-CE, APGD-T, F
 networks: APGD-CE and APGD-DLR along the mean gradient of 20 draws.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +16,7 @@ from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.apgd_targeted import APGDTargeted
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
+from pixelprune.attacks.diary import NO_DIARY, Diary
 from pixelprune.attacks.estimators import PLAIN, Estimator, MeanOfDraws
 from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.in_turn import in_turn
@@ -48,8 +51,16 @@ class AutoAttack(Options):
         mask: Tensor,
         draws: Draws,
         estimator: Estimator = PLAIN,
+        diary: Diary = NO_DIARY,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD, passes as in in_turn."""
         if self.version == "rand":
             estimator = MeanOfDraws(estimator, DRAWS)
-        return in_turn(self.parts, model, images, labels, ball=ball, mask=mask, draws=draws, estimator=estimator)
+        return in_turn(
+            self.parts, model, images, labels,
+            ball=ball, mask=mask, draws=draws, estimator=estimator, diary=diary,
+        )  # fmt: skip
+
+    def keeping(self, diary: Diary) -> Callable[..., Tensor]:
+        """This attack with a diary, which lets it go on behind the last part that ended."""
+        return partial(self, diary=diary)

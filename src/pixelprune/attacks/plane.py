@@ -22,15 +22,18 @@ def onto_plane(points: Tensor, weight: Tensor, rise: Tensor, ball: Ball) -> Tens
     towards = weight.sign() * rise.sign().view(-1, 1, 1, 1)
     room = torch.where(towards > 0, 1 - points, points) * (speed > 0)
     pace = ball.pace(speed)
-    wanted, gain, limit = rise.abs().double(), (speed * pace).double(), (speed * room).double()
-    time = wanted / gain.sum((1, 2, 3)).clamp(min=TINY)
+    wanted = rise.abs()
+    rates = torch.stack([(speed * pace).flatten(1), (speed * room).flatten(1)], 1)
+    flat_pace, flat_room = pace.flatten(1), room.flatten(1)
+    total, limit = rates.sum(2).unbind(1)
+    time = wanted / total.clamp(min=TINY)
+    free = flat_room > -1
     for _ in range(MOST_STEPS):
-        free = time.view(-1, 1, 1, 1) * pace < room
-        slope = (gain * free).sum((1, 2, 3))
-        later = (wanted - (limit * ~free).sum((1, 2, 3))) / slope.clamp(min=TINY)
-        later = torch.where(slope > 0, torch.maximum(later, time), torch.inf)
-        if torch.equal(later, time):
+        before, free = free, time[:, None] * flat_pace < flat_room
+        if torch.equal(free, before):
             break
-        time = later
+        slope, ahead = torch.bmm(rates, free[:, :, None].to(rates.dtype)).squeeze(2).unbind(1)
+        later = (wanted - (limit - ahead)) / slope.clamp(min=TINY)
+        time = torch.where(slope > 0, torch.maximum(later, time), torch.inf)
     reach = torch.where(pace > 0, time.view(-1, 1, 1, 1) * pace, 0)
-    return towards * torch.minimum(reach, room).to(points.dtype)
+    return towards * torch.minimum(reach, room)

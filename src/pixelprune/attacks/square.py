@@ -13,9 +13,9 @@ from torch import Tensor
 
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
-from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.squares import PROPOSALS
+from pixelprune.attacks.twin import margins_above
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -55,8 +55,7 @@ class Square(Options):
         for query in range(self.queries):
             proposed = proposals.first() if query == 0 else proposals.next(delta, self.share_at(query))
             points = inside(images, proposed, ball)
-            with torch.no_grad():
-                found = margin(model(points), labels)
+            found = margins_above(model, points, labels, margins)
             better = found > margins
             margins = torch.where(better, found, margins)
             delta = torch.where(better.view(-1, 1, 1, 1), points - images, delta)

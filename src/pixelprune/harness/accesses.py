@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pixelprune.attacks.narrowing import Model
 from pixelprune.fills.fill import FillOptions
 from pixelprune.maps.shift import circular_shift
+from pixelprune.models.quick import quick
 from pixelprune.pruning import FrozenModel
 
 SHIFT_SEED = 1
@@ -32,24 +33,27 @@ class Access:
     """bool (N, 1, H, W), true where the attacker may write."""
     variant: str = ""
     """Which of several models with the same forward, where their gradients differ."""
+    quick: Model | None = None
+    """Nearly `model`, in less time: the one that attacks search on. Verdicts are those of `model`."""
 
 
 def full(network: nn.Module, masks: Tensor) -> Access:
     """The attacker writes everywhere. masks: of these N images, for their shape alone."""
-    return Access("full", network, torch.ones_like(masks))
+    return Access("full", network, torch.ones_like(masks), quick=quick(network))
 
 
 def of_pruned(
     network: nn.Module, full_network: nn.Module, masks: Tensor, fill: FillOptions, ids: NDArray[np.int64]
 ) -> list[Access]:
     """budget, location and kept. masks: bool (N, 1, H, W) of these images."""
+    other = quick(full_network)
     return [
-        Access("budget", full_network, circular_shift(masks, ids, SHIFT_SEED)),
-        Access("location", full_network, masks),
+        Access("budget", full_network, circular_shift(masks, ids, SHIFT_SEED), quick=other),
+        Access("location", full_network, masks, quick=other),
         kept(network, masks, fill),
     ]
 
 
 def kept(network: nn.Module, masks: Tensor, fill: FillOptions) -> Access:
     """The pruned model, its masks frozen."""
-    return Access("kept", FrozenModel(network, masks, fill), masks)
+    return Access("kept", FrozenModel(network, masks, fill), masks, quick=FrozenModel(quick(network), masks, fill))

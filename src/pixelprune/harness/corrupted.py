@@ -7,7 +7,7 @@ import pandas
 import torch
 from torch import Tensor
 
-from pixelprune.harness.ladder import CHUNK, Batch
+from pixelprune.harness.ladder import Batch, chunks
 
 Corruption = Callable[..., Tensor]
 Classify = Callable[[Tensor, Any, Tensor], Tensor]
@@ -23,8 +23,8 @@ def measure(
         for severity in severities:
             predictions = []
             with torch.no_grad():
-                for index in torch.arange(len(batch)).split(CHUNK):
-                    ids = batch.ids[index.numpy()]
+                for index in chunks(batch.images):
+                    ids = batch.ids[index.cpu().numpy()]
                     images = corruption(batch.images[index], severity, ids, seed)
                     predictions.append(classify(images, ids, index).argmax(1).cpu())
             tables.append(pandas.DataFrame({
