@@ -52,4 +52,5 @@ class AutoAttack(Options):
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD, passes as in in_turn."""
         if self.version == "rand":
             estimator = MeanOfDraws(estimator, DRAWS)
-        return in_turn(self.parts, model, images, labels, ball=ball, mask=mask, draws=draws, estimator=estimator)
+        attacks = [(part, draws.branch(number)) for number, part in enumerate(self.parts)]
+        return in_turn(attacks, model, images, labels, ball=ball, mask=mask, estimator=estimator)

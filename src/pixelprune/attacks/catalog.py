@@ -10,11 +10,12 @@ from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
+from pixelprune.attacks.max import Max
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 
 Attack = Annotated[
-    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | AutoAttack | Fast | Toolbox, Field(discriminator="name")
+    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | AutoAttack | Fast | Max | Toolbox, Field(discriminator="name")
 ]

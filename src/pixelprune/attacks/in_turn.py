@@ -1,6 +1,6 @@
 """Several attacks one after the other, each on the images that the ones before it left standing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -15,22 +15,23 @@ from pixelprune.draws import Draws
 
 
 def in_turn(
-    attacks: Sequence[Attack], model: Model, images: Tensor, labels: Tensor, *,
-    ball: Ball, mask: Tensor, draws: Draws, estimator: Estimator,
+    attacks: Iterable[tuple[Attack, Draws]], model: Model, images: Tensor, labels: Tensor, *,
+    ball: Ball, mask: Tensor, estimator: Estimator,
 ) -> Tensor:  # fmt: skip
     """The worst point of all attacks for each image; shapes and guarantees as in PGD.
 
+    attacks: each with its streams, one an image of the whole batch.
     Passes: 1 forward an image, those of the attacks, and 1 forward more for each attack that finds it standing.
     """
     worst = Worst(model, images, labels, mask)
-    for number, attack in enumerate(attacks):
+    for attack, draws in attacks:
         index = worst.standing
         if len(index) == 0:
             break
         part = narrow(model, index)
-        points = attack(
+        points = narrow(attack, index)(
             part, images[index], labels[index],
-            ball=ball, mask=mask[index], draws=draws.branch(number).narrow(index), estimator=estimator,
+            ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
         )  # fmt: skip
         with torch.no_grad():
             worst.see(index, points, margin(part(points), labels[index]))
