@@ -1,4 +1,4 @@
-"""The smallest eps, against linear models: |margin| over the dual norm of the open weights, or brute force at a border."""
+"""The smallest eps, against linear models: |margin| over the dual norm of the open weights; brute force at a border."""
 
 import numpy as np
 import pytest

@@ -17,5 +17,6 @@ from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 
 Attack = Annotated[
-    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | AutoAttack | Fast | Max | Toolbox, Field(discriminator="name")
+    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | AutoAttack | Fast | Max | Toolbox,
+    Field(discriminator="name"),
 ]

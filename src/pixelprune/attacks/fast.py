@@ -1,8 +1,8 @@
-"""A cheap ensemble: a few steps up the margin, then towards the nearest classes, then long runs where little is missing.
+"""A cheap ensemble: a few steps up the margin, then towards the nearest classes, then long runs.
 
 Most images that fall at all fall within ten steps up the margin; the targeted runs of AutoAttack that break nothing are
-what costs. So the budget follows the image: one that misses much more than its margin has gained is left alone, one that
-misses little gets long runs, and the classes come in the order in which a linear model would reach them from the clean
+what costs. So the budget follows the image. One that misses much more than its margin has gained is left alone, one
+that misses little gets long runs, and classes come in the order in which a linear model would reach them from the clean
 image. What an image misses and gains is its own: no budget depends on the others of the batch. Ours; the runs are
 APGD's (Croce & Hein, ICML 2020, arXiv:2003.01690), the order MALT's (Melamed et al., NeurIPS 2024, arXiv:2407.02240).
 """
