@@ -1,9 +1,9 @@
 """A cheap ensemble: a few steps up the margin, then towards the nearest classes, then long runs.
 
 Most images that fall at all fall within ten steps up the margin; the targeted runs of AutoAttack that break nothing are
-what costs. So the budget follows the image. One that misses much more than its margin has gained is left alone, one
-that misses little gets long runs, and classes come in the order in which a linear model would reach them from the clean
-image. What an image misses and gains is its own: no budget depends on the others of the batch. Ours; the runs are
+what costs. So the budget follows the image. Classes come in the order in which a linear model would reach them from the
+clean image; the less an image misses, beside what its margin has gained, the more of them and the longer runs it gets.
+What it misses and gains is its own: no budget depends on the others of the batch. Ours; the runs are
 APGD's (Croce & Hein, ICML 2020, arXiv:2003.01690), the order MALT's (Melamed et al., NeurIPS 2024, arXiv:2407.02240).
 """
 
@@ -27,13 +27,13 @@ from pixelprune.options import Options
 class Fast(Options):
     name: Literal["fast"] = "fast"
     steps: int = Field(10, ge=1, description="Up the margin, for every image.")
-    candidates: int = Field(9, ge=1, description="Likeliest wrong classes, which are put in order of their distance.")
+    candidates: int = Field(6, ge=1, description="Likeliest wrong classes, which are put in order of their distance.")
     within: float = Field(
-        1.5, ge=0, description="An image goes on where it misses at most this times what its margin has gained."
+        1.5, ge=0, description="To the k-th class where at most this / k times what the margin has gained is missing."
     )
-    targets: int = Field(2, ge=1, description="Classes that it is then led to, the nearest first.")
-    target_steps: int = Field(10, ge=1, description="Towards each of them.")
-    near: float = Field(0.15, ge=0, description="As `within`, for the long runs at the end.")
+    targets: int = Field(3, ge=1, description="Classes, the nearest first.")
+    target_steps: int = Field(8, ge=1, description="Towards each of them.")
+    near: float = Field(0.2, ge=0, description="As `within`, for the long runs at the end.")
     near_targets: int = Field(3, ge=1, description="Classes of the long runs.")
     near_steps: int = Field(40, ge=1, description="Towards each of them.")
 
@@ -50,8 +50,8 @@ class Fast(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes of an image that stands: 2 + steps forward; candidates + targets (target_steps + 1) more where it is
-        `within` reach, and near_targets (near_steps + 1) more where it is `near`; backward, one less in each run.
+        Passes of an image that stands: 2 + steps forward; candidates more where it is `within` reach, and at most
+        targets (target_steps + 1) + near_targets (near_steps + 1); backward, one less in each run.
         """
         worst = Worst(model, images, labels, mask)
         clean = worst.margins.clone()
@@ -61,13 +61,13 @@ class Fast(Options):
                 party = muster(model, loss, index, images, labels, mask, draws.branch(number))
                 ascend(party, steps, ball=ball, worst=worst, estimator=estimator)
 
-        def lead(first: int, index: Tensor, targets: Tensor, steps: int) -> None:
-            for number, target in enumerate(targets.unbind(1), first):
-                run(number, index[torch.isin(index, worst.standing)], Towards(margin_to, target), steps)
-
         def missing_at_most(times: float) -> Tensor:
             index = worst.standing
             return index[-worst.margins[index] <= times * (worst.margins - clean)[index]]
+
+        def lead(first: int, within: float, targets: Tensor, steps: int) -> None:
+            for rank, target in enumerate(targets.unbind(1)):
+                run(first + rank, missing_at_most(within / (1 + rank)), Towards(margin_to, target), steps)
 
         run(0, worst.standing, margin, self.steps)
         index = missing_at_most(self.within)
@@ -77,6 +77,6 @@ class Fast(Options):
                 narrow(model, index), images[index], labels[index], targets[index],
                 ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
             )  # fmt: skip
-        lead(1, index, targets[:, : self.targets], self.target_steps)
-        lead(1 + self.targets, missing_at_most(self.near), targets[:, : self.near_targets], self.near_steps)
+        lead(1, self.within, targets[:, : self.targets], self.target_steps)
+        lead(1 + self.targets, self.near, targets[:, : self.near_targets], self.near_steps)
         return worst.points
