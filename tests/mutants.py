@@ -1,4 +1,6 @@
-"""Puts one fault at a time into a copy of the attacks and runs their tests against it: python tests/mutants.py
+"""Puts one fault at a time into a copy of the attacks and runs their tests against it.
+
+python tests/mutants.py [FILE ...]    the faults of these files, e.g. ascent.py; all where left out
 
 A fault that survives is a test that is missing; the exit status is then 1. One is expected to survive: with a mean in
 place of the sum every image's gradient is scaled alike, and a step does not feel the scale in float32.
@@ -12,11 +14,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/oracles/test_linear_attacks.py", "tests/oracles/test_attack_grid.py", "tests/contracts/test_attacks.py"]
+TESTS = [
+    "tests/house/test_draws.py", "tests/oracles/test_autoattack.py", "tests/oracles/test_plane.py",
+    "tests/oracles/test_replayed.py", "tests/oracles/test_ascent.py", "tests/oracles/test_minimal.py",
+    "tests/oracles/test_ensembles.py", "tests/oracles/test_linear_attacks.py", "tests/oracles/test_attack_grid.py",
+    "tests/contracts/test_attacks.py",
+]  # fmt: skip
+FIRST = {
+    "../draws.py": "house/test_draws.py", "plane.py": "oracles/test_plane.py", "replayed.py": "oracles/test_replayed.py",
+    "apgd.py": "oracles/test_ascent.py", "ascent.py": "oracles/test_ascent.py",
+    "estimators.py": "oracles/test_ascent.py", "minimal.py": "oracles/test_minimal.py",
+    "max.py": "oracles/test_ensembles.py", "fast.py": "oracles/test_ensembles.py",
+    "targets.py": "oracles/test_ensembles.py", "square.py": "oracles/test_autoattack.py",
+    "squares.py": "oracles/test_autoattack.py",
+}  # fmt: skip
+"""Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"
 MUTANTS = [
     ("returns its input", "pgd.py", "return worst.points", "return images"),
@@ -35,21 +52,90 @@ MUTANTS = [
     ("twice the l2 radius", "balls.py", "radius = max(self.eps -", "radius = 2 * max(self.eps -"),
     ("rounding leaves the l2 ball", "balls.py", "max(self.eps - 2**-25 * sqrt(delta[0].numel()), self.eps / 2)", "self.eps"),
     ("steps leave the range", "balls.py", ".masked_fill(blocked, 0)", ""),
-    ("a corner not masked", "balls.py", "- 0.5).sign() * self.eps * mask", "- 0.5).sign() * self.eps"),
+    ("a corner not masked", "balls.py", "draws.signs(channels, *mask.shape[2:]) * self.eps * mask", "draws.signs(channels, *mask.shape[2:]) * self.eps"),
     ("forgets the path", "pgd.py", "stands = worst.see(index, points, margin(logits, labels))", "stands = margin(logits, labels) <= 0"),
     ("forgets the end of the path", "pgd.py", "            worst.see(index, points, margin(model(points), labels))", "            pass"),
-    ("model not narrowed within a path", "pgd.py", "narrow(model, stands), index[stands]", "model, index[stands]"),
+    ("model not narrowed within a path", "pgd.py", "narrow(model, stands), draws.narrow(stands)", "model, draws.narrow(stands)"),
     ("model not narrowed at a restart", "pgd.py", "narrow(model, index), worst", "model, worst"),
-    ("starts depend on who is left", "pgd.py", "start = ball.sample(mask, images.shape[1], generator)", "start = images * 0; start[worst.standing] = ball.sample(mask[worst.standing], images.shape[1], generator)"),
+    ("starts depend on who is left", "pgd.py", "own = draws.branch(restart).narrow(index)", "own = Draws(draws.branch(restart).seeds[: len(index)])"),
     ("attacks clean errors", "worst.py", "(self.margins <= 0) & mask.flatten(1).any(1)", "mask.flatten(1).any(1)"),
     ("nobody leaves", "worst.py", "return self.margins[index] <= SURE", "return self.margins[index] <= torch.inf"),
     ("cross-entropy saturates", "losses.py", '"log_odds": log_odds', '"log_odds": cross_entropy'),
     ("copies are not counted", "narrowing.py", "self.budget.forward[self.rows] += copies", "self.budget.forward[self.rows] += 1"),
+    # The parts of AutoAttack and the ensembles.
+    ("restarts start alike", "apgd.py", "draws.branch(restart)", "draws.branch(0)"),
+    ("restarts of everybody", "apgd.py", "index = worst.standing", "index = torch.arange(len(images))"),
+    ("ignores its loss", "apgd.py", "LOSSES[self.loss]", "LOSSES['cross_entropy']"),
+    ("aims at one target only", "apgd_targeted.py", "targets.unbind(1))", "targets[:, :1].unbind(1))"),
+    ("aims at the first target again and again", "apgd_targeted.py", "Towards(loss, target)", "Towards(loss, targets[:, 0])"),
+    ("momentum forgotten", "ascent.py", "MOMENTUM = 0.75", "MOMENTUM = 1.0"),
+    ("momentum in the first step", "ascent.py", "        if step:\n            straight =", "        if True:\n            straight ="),
+    ("never halves", "ascent.py", "length / 2, length)", "length, length)"),
+    ("halves always", "ascent.py", "stuck = ~enough |", "stuck = enough | ~enough |"),
+    ("halves for oscillation only", "ascent.py", " | (~halved & (best <= best_at_check))", ""),
+    ("goes on from where it is", "ascent.py", "points, grad = torch.where(wide, best_points, points), torch.where(wide, best_grad, grad)", "pass"),
+    ("the gradient of another point", "ascent.py", "torch.where(wide, best_grad, grad)\n            halved", "grad\n            halved"),
+    ("starts at the image", "ascent.py", "start = inside(party.images, ball.sample(party.mask, channels, party.draws), ball)", "start = party.images"),
+    ("the first step is eps", "ascent.py", "FIRST_LENGTH = 2.0", "FIRST_LENGTH = 1.0"),
+    ("the last point not seen", "ascent.py", "                worst.see(party.index, points, margin(party.model(points), party.labels))", "                party.model(points)"),
+    ("the mask not narrowed", "ascent.py", "self.labels[index], self.mask[index]", "self.labels[index], self.mask[: len(self.index[index])]"),
+    ("the draws not narrowed", "ascent.py", "self.draws.narrow(index),", "Draws(self.draws.seeds[: len(self.index[index])]),"),
+    ("the loss not narrowed", "ascent.py", "narrow(self.loss, index)", "self.loss"),
+    ("checkpoints too late", "ascent.py", "period - shorter", "period"),
+    ("aims at the right class", "targets.py", "labels[:, None], -torch.inf)", "labels[:, None], torch.inf)"),
+    ("the least likely first", "targets.py", "wrong.topk(min(count, logits.shape[1] - 1))", "wrong.topk(min(count, logits.shape[1] - 1), largest=False)"),
+    ("the farthest target first", "targets.py", ".argsort(stable=True, dim=1)", ".argsort(stable=True, dim=1, descending=True)"),
+    ("distance over closed pixels too", "targets.py", "dual_length(grad * mask, ball)", "dual_length(grad, ball)"),
+    ("the gap is the distance", "targets.py", "-loss(logits, labels) / dual_length(grad * mask, ball).clamp(min=TINY)", "-loss(logits, labels)"),
+    ("the norm itself for the dual one", "balls.py", "return (grad * ball.steepest(grad)).sum((1, 2, 3))", "return ball.length(grad)"),
+    ("no overshoot", "fab.py", "OVERSHOOT = 1.05", "OVERSHOOT = 0.9"),
+    ("planes over closed pixels", "fab.py", "grad * party.mask", "grad"),
+    ("takes points out of the ball", "fab.py", "ball.length(delta) <= ball.eps", "ball.length(delta) <= 9 * ball.eps"),
+    ("one step short", "fab.py", "if step == self.steps - 1:\n                with", "if step == self.steps - 2:\n                with"),
+    ("leaves the range", "plane.py", "torch.minimum(reach, room)", "reach"),
+    ("the wrong side of the plane", "plane.py", "weight.sign() * rise.sign()", "weight.sign() * -rise.sign()"),
+    ("forgets who met the border", "plane.py", "free = time.view(-1, 1, 1, 1) * pace < room", "free = room > -1"),
+    ("keeps the last square", "square.py", "better = found > margins", "better = found > -1e9"),
+    ("squares do not shrink", "square.py", "at > halving for halving", "at < 0 for halving"),
+    ("squares of one place", "squares.py", "row, column = self.places(sides)\n", "row, column = 0 * sides, 0 * sides\n"),
+    ("windows anywhere", "squares.py", "rank = (self.draws.uniform(1) * self.area[:, None])", "rank = (0 * self.area[:, None])"),
+    ("stripes over closed pixels", "squares.py", "expand(-1, -1, self.mask.shape[2], -1) * self.mask", "expand(-1, -1, self.mask.shape[2], -1)"),
+    ("length is not taken elsewhere", "squares.py", "length = (spare + _square(delta * (window | given))).sqrt()", "length = spare.sqrt()"),
+    ("the first attack only", "in_turn.py", "for attack, draws in attacks:", "for attack, draws in list(attacks)[:1]:"),
+    ("keeps the last attack's point", "in_turn.py", "worst.see(index, points, margin(part(points), labels[index]))", "worst.points[index] = points"),
+    ("the streams of others", "in_turn.py", "draws=draws.narrow(index)", "draws=Draws(draws.seeds[: len(index)])"),
+    ("no FAB", "autoattack.py", "FAB(steps=self.steps), Square", "Square"),
+    ("no square attack", "autoattack.py", ", Square(queries=self.queries)", ""),
+    ("rand follows one draw", "autoattack.py", "MeanOfDraws(estimator, DRAWS)", "MeanOfDraws(estimator, 1)"),
+    ("the likeliest class first", "fast.py", "targets[index] = nearest(", "_ = nearest("),
+    ("the budget is shared", "fast.py", "return index[-worst.margins[index] <= times * (worst.margins - clean)[index]]", "return index[worst.margins[index] >= worst.margins[index].median()]"),
+    ("no long runs", "fast.py", "lead(1 + self.targets,", "(lambda *_: 0)(1,"),
+    ("no short runs", "fast.py", "lead(1, self.within,", "(lambda *_: 0)(1,"),
+    ("all classes for all", "fast.py", "within / (1 + rank)", "within"),
+    ("AutoAttack is left out", "max.py", "return AutoAttack(steps=self.steps, queries=self.queries), Fast()", "return (Fast(),)"),
+    ("fast is left out", "max.py", "self.queries), Fast()", "self.queries),"),
+    ("other streams for AutoAttack", "max.py", "mask=mask, draws=draws, estimator", "mask=mask, draws=draws.branch(9), estimator"),
+    ("gives up after both", "max.py", "        if len(index):", "        if False:"),
+    ("not drawn into the ball", "replayed.py", "inside(images[index], (self.points[index] - images[index]) * mask[index], ball)", "self.points[index]"),
+    ("not drawn into the mask", "replayed.py", " * mask[index], ball)", ", ball)"),
+    ("the points of others", "replayed.py", "Replayed(self.points[index], self.name)", "Replayed(self.points[: len(index)], self.name)"),
+    ("the mean is a sum", "estimators.py", "return grad / self.draws, logits / self.draws", "return grad, logits"),
+    ("one draw too many", "estimators.py", "for _ in range(self.draws - 1)", "for _ in range(self.draws)"),
+    ("bfloat16 decides", "estimators.py", "if near.any():", "if False:"),
+    ("streams start again when narrowed", "../draws.py", "part._taken = self._taken", "part._taken = 0"),
+    ("a call repeats the last one", "../draws.py", "self._taken += 1", "pass"),
+    ("branches are alike", "../draws.py", "GOLDEN * (number + 1)", "GOLDEN * (number // 99 + 1)"),
+    ("the batch decides", "../draws.py", "_mix(_mix(torch.from_numpy(np.asarray(ids, np.int64)).to(device)) + common)", "_mix(_mix(torch.arange(len(ids)).to(device)) + common)"),
+    ("never tries smaller", "minimal.py", "(broke - stood > 1)", "(broke - stood > cells)"),
+    ("no warm start", "minimal.py", "(Replayed(points[index]), draws.narrow(index)),", ""),
+    ("the larger half", "minimal.py", "broke[index[fell]] = cell", "broke[index[fell]] = cell + 1"),
+    ("a point of the wrong radius", "minimal.py", "points[index[kept]] = found[kept]", "points[index] = found"),
 ]  # fmt: skip
 
 
-def survives(name: str, file: str, right: str, wrong: str) -> bool:
+def survives(name: str, file: str, right: str, wrong: str, tests: Sequence[str] = TESTS) -> bool:
     """Whether the tests pass with this fault."""
+    first = [f"tests/{FIRST[file]}"] if file in FIRST else []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "src"
         shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
@@ -58,27 +144,31 @@ def survives(name: str, file: str, right: str, wrong: str) -> bool:
         assert right in source, f"{name}: the line to change is gone from {file}"
         path.write_text(source.replace(right, wrong))
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *first, *tests]
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if run.returncode not in (0, 1):
             raise RuntimeError(f"{name}: pytest could not run\n{run.stdout}{run.stderr}")
         return run.returncode == 0
 
 
-def main() -> int:
+def main(files: list[str]) -> int:
     start = time.monotonic()
     missed = []
+    mutants = [mutant for mutant in MUTANTS if not files or mutant[1] in files]
     if survives("no fault", "pgd.py", "worst.points", "worst.points"):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for mutant, alive in zip(MUTANTS, pool.map(lambda mutant: survives(*mutant), MUTANTS), strict=True):
+            for mutant, alive in zip(mutants, pool.map(lambda mutant: survives(*mutant), mutants), strict=True):
                 expected = mutant[0] == HARMLESS
-                print(f"{'survived' if alive else 'killed':9}{mutant[0]}{' (expected)' if alive and expected else ''}")
+                print(
+                    f"{'survived' if alive else 'killed':9}{mutant[0]}{' (expected)' if alive and expected else ''}",
+                    flush=True,
+                )
                 missed += [mutant[0]] if alive and not expected else []
     else:
         missed = ["the tests fail without a fault"]
-    print(f"{len(MUTANTS)} faults in {time.monotonic() - start:.0f} s; to look at: {', '.join(missed) or 'none'}")
+    print(f"{len(mutants)} faults in {time.monotonic() - start:.0f} s; to look at: {', '.join(missed) or 'none'}")
     return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
+from pixelprune.attacks.max import Max
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.rays import RayS
@@ -37,7 +38,8 @@ ATTACKS = [
     RayS(queries=20),
     AutoAttack(steps=3, queries=4),
     AutoAttack(version="rand", steps=2),
-    Fast(steps=3, targets=2, target_steps=3, near=0.5, near_steps=5),
+    Fast(steps=3, targets=2, target_steps=3, within=9.0, near=0.5, near_steps=5),
+    Max(steps=2, queries=3, restarts=1),
     Toolbox(attack="PGD", arguments={"steps": 3, "alpha": 0.3}),
     Toolbox(attack="PGDL2", arguments={"steps": 3, "alpha": 3.0}, batch=4),
 ]

@@ -35,7 +35,7 @@ by_norm = pytest.mark.parametrize("ball", BALLS, ids=lambda ball: ball.norm)
 EXACT = [
     FGSM(), PGD(steps=20), PGD(steps=60, relative_step=0.3), PGD(steps=20, loss="margin"),
     PGD(steps=5, relative_step=3.0, restarts=2),
-    APGD(steps=20), APGD(), APGD(loss="dlr"), APGDTargeted(steps=20), Fast(),
+    APGD(steps=20), APGD(), APGD(loss="dlr"), APGDTargeted(steps=20), Fast(within=1e9, near=1e9),
 ]  # fmt: skip
 by_attack = pytest.mark.parametrize("attack", EXACT, ids=repr)
 STANDS = 40.0  # a right logit that no attack reaches: the image stays to the end of every path
@@ -291,7 +291,8 @@ def test_the_budget_counts_every_pass(case: Case, ball: Ball) -> None:
         FAB(steps=9): (1 + 10, 9),
         Square(queries=9): (1 + 9, 0),
         AutoAttack(steps=9, queries=9): (1 + 12 + 12 + 12 + 11, 27),
-        Fast(steps=5, target_steps=6, near=1.0, near_steps=7): (1 + 6 + 1 + 7 + 1 + 8, 18),
+        Fast(steps=5, within=1e9, target_steps=6, near=1e9, near_steps=7): (1 + 6 + 1 + 7 + 8, 19),
+        Fast(steps=5): (1 + 6, 5),  # out of reach
     }
     for attack, (forward, backward) in expected.items():
         budget = Budget(N)

@@ -56,10 +56,8 @@ class AutoAttack(Options):
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD, passes as in in_turn."""
         if self.version == "rand":
             estimator = MeanOfDraws(estimator, DRAWS)
-        return in_turn(
-            self.parts, model, images, labels,
-            ball=ball, mask=mask, draws=draws, estimator=estimator, diary=diary,
-        )  # fmt: skip
+        attacks = [(part, draws.branch(number)) for number, part in enumerate(self.parts)]
+        return in_turn(attacks, model, images, labels, ball=ball, mask=mask, estimator=estimator, diary=diary)
 
     def keeping(self, diary: Diary) -> Callable[..., Tensor]:
         """This attack with a diary, which lets it go on behind the last part that ended."""

@@ -123,6 +123,11 @@ def usable(grad: Tensor, points: Tensor, mask: Tensor) -> Tensor:
     return (grad * mask).masked_fill(blocked, 0)
 
 
+def dual_length(grad: Tensor, ball: Ball) -> Tensor:
+    """How much a linear loss with this gradient gains by a step of norm 1: the dual norm of it, float32 (N,)."""
+    return (grad * ball.steepest(grad)).sum((1, 2, 3))
+
+
 def _length(delta: Tensor) -> Tensor:
     # Summed in float64: 100,000 squares in float32 are off by more than the tolerance of the ball.
     return delta.flatten(1).norm(dim=1, dtype=torch.float64).to(delta.dtype).view(-1, 1, 1, 1)

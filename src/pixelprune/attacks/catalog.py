@@ -10,6 +10,7 @@ from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
+from pixelprune.attacks.max import Max
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.rays import RayS
@@ -17,6 +18,6 @@ from pixelprune.attacks.square import Square
 from pixelprune.attacks.toolbox import Toolbox
 
 Attack = Annotated[
-    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | RayS | AutoAttack | Fast | Toolbox,
+    Noise | FGSM | PGD | APGD | APGDTargeted | FAB | Square | RayS | AutoAttack | Fast | Max | Toolbox,
     Field(discriminator="name"),
 ]

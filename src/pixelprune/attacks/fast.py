@@ -1,22 +1,23 @@
-"""A cheap ensemble: a few steps of APGD everywhere, then towards the likeliest classes, then where little is missing.
+"""A cheap ensemble: a few steps up the margin, then towards the nearest classes, then long runs.
 
-Most images that fall at all fall within ten steps; the targeted runs of AutoAttack that break nothing are what costs.
-So the budget follows the margin: every survivor gets short runs at a few classes, and only those that came nearest to
-falling get long ones. Ours; the parts are APGD's (Croce & Hein, ICML 2020, arXiv:2003.01690).
+Most images that fall at all fall within ten steps up the margin; the targeted runs of AutoAttack that break nothing are
+what costs. So the budget follows the image. Classes come in the order in which a linear model would reach them from the
+clean image; the less an image misses, beside what its margin has gained, the more of them and the longer runs it gets.
+What it misses and gains is its own: no budget depends on the others of the batch. Ours; the runs are
+APGD's (Croce & Hein, ICML 2020, arXiv:2003.01690), the order MALT's (Melamed et al., NeurIPS 2024, arXiv:2407.02240).
 """
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from pixelprune.attacks.ascent import ascend, muster
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
-from pixelprune.attacks.losses import Loss, Towards, log_odds, margin_to
+from pixelprune.attacks.losses import Loss, Towards, margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
-from pixelprune.attacks.targets import likeliest
+from pixelprune.attacks.targets import likeliest, nearest
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -24,12 +25,16 @@ from pixelprune.options import Options
 
 class Fast(Options):
     name: Literal["fast"] = "fast"
-    steps: int = Field(10, ge=1, description="Away from the right class, for every image.")
-    targets: int = Field(4, ge=1, description="Classes that every survivor is led to.")
-    target_steps: int = Field(10, ge=1, description="Towards each of them.")
-    near: float = Field(0.25, ge=0, le=1, description="Share of the survivors, those nearest to falling, that go on.")
-    near_targets: int = Field(3, ge=1, description="Classes that these are led to.")
-    near_steps: int = Field(60, ge=1, description="Towards each of them.")
+    steps: int = Field(10, ge=1, description="Up the margin, for every image.")
+    candidates: int = Field(6, ge=1, description="Likeliest wrong classes, which are put in order of their distance.")
+    within: float = Field(
+        1.5, ge=0, description="To the k-th class where at most this / k times what the margin has gained is missing."
+    )
+    targets: int = Field(3, ge=1, description="Classes, the nearest first.")
+    target_steps: int = Field(8, ge=1, description="Towards each of them.")
+    near: float = Field(0.2, ge=0, description="As `within`, for the long runs at the end.")
+    near_targets: int = Field(3, ge=1, description="Classes of the long runs.")
+    near_steps: int = Field(40, ge=1, description="Towards each of them.")
 
     def __call__(
         self,
@@ -44,34 +49,33 @@ class Fast(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes of an image that stands: 4 + steps + targets (target_steps + 1) forward, and of the share `near`,
-        near_targets (near_steps + 1) more; backward, one less in each run.
+        Passes of an image that stands: 2 + steps forward; candidates more where it is `within` reach, and at most
+        targets (target_steps + 1) + near_targets (near_steps + 1); backward, one less in each run.
         """
         worst = Worst(model, images, labels, mask)
+        clean = worst.margins.clone()
 
         def run(number: int, index: Tensor, loss: Loss, steps: int) -> None:
             if len(index):
                 party = muster(model, loss, index, images, labels, mask, draws.branch(number))
                 ascend(party, steps, ball=ball, worst=worst, estimator=estimator)
 
-        run(0, worst.standing, log_odds, self.steps)
-        for number, target in enumerate(self._targets(model, worst, labels, self.targets), 1):
-            run(number, worst.standing, Towards(margin_to, target), self.target_steps)
-        nearest = self._nearest(worst)
-        for number, target in enumerate(self._targets(model, worst, labels, self.near_targets), 1 + self.targets):
+        def missing_at_most(times: float) -> Tensor:
             index = worst.standing
-            run(number, index[torch.isin(index, nearest)], Towards(margin_to, target), self.near_steps)
-        return worst.points
+            return index[-worst.margins[index] <= times * (worst.margins - clean)[index]]
 
-    def _targets(self, model: Model, worst: Worst, labels: Tensor, count: int) -> tuple[Tensor, ...]:
-        """The likeliest wrong classes at the worst points so far; of images that have fallen, at the clean ones."""
-        index, logits = worst.standing, worst.logits.float().clone()
+        def lead(first: int, within: float, targets: Tensor, steps: int) -> None:
+            for rank, target in enumerate(targets.unbind(1)):
+                run(first + rank, missing_at_most(within / (1 + rank)), Towards(margin_to, target), steps)
+
+        run(0, worst.standing, margin, self.steps)
+        index = missing_at_most(self.within)
+        targets = likeliest(worst.logits, labels, self.candidates)
         if len(index):
-            with torch.no_grad():
-                logits[index] = narrow(model, index)(worst.points[index]).float()
-        return likeliest(logits, labels, count).unbind(1)
-
-    def _nearest(self, worst: Worst) -> Tensor:
-        standing = worst.standing
-        count = int(-(-len(standing) * self.near // 1))
-        return standing[worst.margins[standing].argsort(descending=True, stable=True)[:count]]
+            targets[index] = nearest(
+                narrow(model, index), images[index], labels[index], targets[index],
+                ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
+            )  # fmt: skip
+        lead(1, self.within, targets[:, : self.targets], self.target_steps)
+        lead(1 + self.targets, self.near, targets[:, : self.near_targets], self.near_steps)
+        return worst.points

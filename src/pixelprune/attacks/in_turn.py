@@ -1,6 +1,6 @@
 """Several attacks one after the other, each on the images that the ones before it left standing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -16,24 +16,25 @@ from pixelprune.draws import Draws
 
 
 def in_turn(
-    attacks: Sequence[Attack], model: Model, images: Tensor, labels: Tensor, *,
-    ball: Ball, mask: Tensor, draws: Draws, estimator: Estimator, diary: Diary = NO_DIARY,
+    attacks: Iterable[tuple[Attack, Draws]], model: Model, images: Tensor, labels: Tensor, *,
+    ball: Ball, mask: Tensor, estimator: Estimator, diary: Diary = NO_DIARY,
 ) -> Tensor:  # fmt: skip
     """The worst point of all attacks for each image; shapes and guarantees as in PGD.
 
+    attacks: each with its streams, one an image of the whole batch.
     Passes: 1 forward an image, those of the attacks, and 1 forward more for each attack that finds it standing.
     """
     worst = Worst(model, images, labels, mask)
-    for number, attack in enumerate(attacks):
+    for number, (attack, draws) in enumerate(attacks):
         index = worst.standing
         if len(index) == 0:
             break
         part, own = narrow(model, index), images[index]
         known = diary.recall(number)
         if known is None:
-            points = attack(
+            points = narrow(attack, index)(
                 part, own, labels[index],
-                ball=ball, mask=mask[index], draws=draws.branch(number).narrow(index), estimator=estimator,
+                ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
             )  # fmt: skip
             diary.note(number, points)
         else:

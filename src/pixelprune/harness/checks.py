@@ -307,8 +307,9 @@ class _Ladder:
     attacks: tuple[Attack, ...]
     name: str = "ladder"
 
-    def __call__(self, model: Model, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
-        return in_turn(self.attacks, model, images, labels, **options)
+    def __call__(self, model: Model, images: Tensor, labels: Tensor, *, draws: Draws, **options: Any) -> Tensor:
+        attacks = [(attack, draws.branch(number)) for number, attack in enumerate(self.attacks)]
+        return in_turn(attacks, model, images, labels, **options)
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         return {"attacks": [attack.model_dump(mode=mode) for attack in self.attacks]}
