@@ -287,7 +287,7 @@ class Killed(Exception):
     """Stands for a process that dies."""
 
 
-@pytest.mark.parametrize("after", [3, 30, 60, 120])
+@pytest.mark.parametrize("after", [3, 30, 60, 90])
 def test_a_killed_ensemble_goes_on_behind_its_last_attack(
     case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
@@ -296,7 +296,7 @@ def test_a_killed_ensemble_goes_on_behind_its_last_attack(
     attack = {"autoattack": AutoAttack(steps=6, queries=15)}
     threat = {"linf": Threat(eps=(EPS[1],))}
     whole, examples, undisturbed = climbed(case, tmp_path / "whole", threat, attack)
-    assert len(undisturbed.calls) > 120
+    assert len(undisturbed.calls) > 90
 
     def dying(self: Linear, images: Tensor, call: Any = Linear.__call__) -> Tensor:
         if len(self.calls) == after:
