@@ -1,0 +1,19 @@
+"""The fast ensemble as it is by default, against the original AutoAttack standard, on two networks and two trainings and
+two pruned ones. Its schedule was chosen on other images and models than these."""
+
+from common import compare
+from common.compare import Case
+from common.peers import OriginalAutoAttack
+from pixelprune import cli
+from pixelprune.attacks.fast import Fast
+
+MODELS = ("small-n_fgsm", "small-pgd", "small-random-n_fgsm", "small-centre-n_fgsm", "resnet18-n_fgsm")
+CASES = [Case(model, Fast(), OriginalAutoAttack(), timed=model == "small-n_fgsm") for model in MODELS]
+
+
+def main() -> None:
+    compare.run("fast_ensemble", CASES)
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)
