@@ -53,19 +53,19 @@ def _absent(subject: str, case: Case) -> results.Entry | None:
 
 
 def _compare(subject: str, case: Case) -> results.Entry:
-    model = models.load(case.model).first(case.images or models.images_of(case.model))
+    model = models.load(case.model).part(slice(case.images))
     found = rows.finished(model, case.peer, case.ball)
     theirs = rows.totals(found) if len(found) == len(model) else None
     stands, spent, seconds = measure(model, case)
-    times = _turns(model.first(TIMED), case) if case.timed else {}
+    times = _turns(model.part(slice(TIMED)), case) if case.timed else {}
     if not times:
         times = {"ours": seconds, "peer": theirs.seconds if theirs else None, "floor": _floor(model, spent)}
     values: dict[str, Any] = {
         "subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm, "n": len(model),
-        "ours_s": _rounded(times["ours"]), "peer_s": _rounded(times["peer"]),
-        "ratio": _rounded(times["peer"] / times["ours"]) if times["peer"] else None,
+        "ours_s": times["ours"], "peer_s": times["peer"],
+        "ratio": times["peer"] / times["ours"] if times["peer"] else None,
         "ours_robust": len(stands) / len(model), "ours_passes": sum(spent.values()),
-        "floor_share": _rounded(times["floor"] / times["ours"]), "machine": timing.machine(),
+        "floor_share": times["floor"] / times["ours"], "machine": timing.machine(),
         "passes": {"ours": spent},
     }  # fmt: skip
     if theirs is None:
@@ -73,9 +73,10 @@ def _compare(subject: str, case: Case) -> results.Entry:
         return results.entry(**values)
     values |= {"peer_robust": theirs.robust, "peer_passes": theirs.forward + theirs.backward, "peer": theirs.peer}
     values["passes"]["peer"] = {"forward": theirs.forward, "backward": theirs.backward}
-    values["disagree"] = {
+    apart = {
         "only ours breaks": sorted(theirs.standing - stands), "only the peer breaks": sorted(stands - theirs.standing)
     }  # fmt: skip
+    values["disagree"] = {who: ids for who, ids in apart.items() if ids}
     if not case.timed:
         values["note"] = f"times of one run each on {len(model)} images, the peer's when its rows were computed"
     return results.entry(**values)
@@ -121,10 +122,6 @@ def _turns(few: Subject, case: Case) -> dict[str, Any]:
 
 def _floor(model: Subject, spent: dict[str, int]) -> float:
     return timing.floor_seconds(spent["forward"], spent["backward"], timing.bare_passes(model.network, model.images))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
 
 
 def _line(entry: results.Entry) -> str:

@@ -66,8 +66,8 @@ class Subject:
         """For these N images, as harness.accesses gives it to an attack."""
         return self.network if bool(self.mask.all()) else FrozenModel(self.network, self.mask, self.fill)
 
-    def first(self, count: int) -> "Subject":
-        few = slice(0, count)
+    def part(self, few: slice) -> "Subject":
+        """The model with some of its images."""
         return Subject(
             self.name, self.digest, self.original, self.network, self.fill,
             self.images[few], self.labels[few], self.ids[few], self.mask[few],
@@ -124,7 +124,7 @@ def load(name: str) -> Subject:
         original=original if kept.keep == 1 else Masked(original, masks[:1], kept.fill).eval(),
         network=selecting.load_network(folder(name)),
         fill=kept.fill,
-        images=torch.from_numpy(test.images[:count]).permute(0, 3, 1, 2).float().contiguous() / 255,
+        images=torch.from_numpy(np.array(test.images[:count])).permute(0, 3, 1, 2).float().contiguous() / 255,
         labels=torch.from_numpy(np.array(test.labels[:count])),
         ids=np.array(test.ids[:count]),
         mask=masks[:count],

@@ -24,7 +24,7 @@ SUBJECTS = {
     "max_ensemble": "The max ensemble against AutoAttack standard",
     "aa_masked": "AutoAttack standard on a quarter of the pixels",
     "smoothgrad50": "SmoothGrad, 50 samples",
-    "corruptions": "Corruptions, milliseconds an image",
+    "corruptions": "Corruptions at severity 3",
     "training": "Training on images as they are",
     "scaling": "What grows and what does not",
 }
@@ -44,10 +44,10 @@ The peer gets the model as any library would: a float32 module in eval mode.
 
 
 def entry(**values: Any) -> Entry:
-    """An entry with every field. Raises ValueError for a subject that is not known."""
+    """An entry with every field, floats to four digits. Raises ValueError for a subject that is not known."""
     if values["subject"] not in SUBJECTS:
         raise ValueError(f"found subject {values['subject']!r}, expected one of {', '.join(SUBJECTS)}")
-    return dict.fromkeys(FIELDS) | values
+    return dict.fromkeys(FIELDS) | {name: _rounded(value) for name, value in values.items()}
 
 
 def replace(subject: str, entries: list[Entry], path: Path = JSON, page: Path = PAGE) -> None:
@@ -78,7 +78,7 @@ def _table(entries: list[Entry]) -> str:
         "ratio": "ratio", "ours_robust": "ours robust", "peer_robust": "peer robust", "ours_passes": "our passes",
         "peer_passes": "peer's passes", "floor_share": "floor",
     }  # fmt: skip
-    extra = dict.fromkeys(name for each in entries for name in each.get("measured", {}))
+    extra = sorted({name for each in entries for name in each.get("measured", {})})
     shown = {name: title for name, title in columns.items() if any(each.get(name) is not None for each in entries)}
     head = [*shown.values(), *extra]
     rows = [
@@ -105,8 +105,14 @@ def _notes(entries: list[Entry]) -> str:
         if each.get("note"):
             lines.append(f"- {each['model']}: {each['note']}")
         if each.get("disagree"):
-            lines.append(f"- {each['model']}{_norm(each)}: verdicts differ on images {_ids(each['disagree'])}")
+            lines.append(f"- {each['model']}{_norm(each)}: verdicts differ on these images: {_ids(each['disagree'])}")
     return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _norm(each: Entry) -> str:
@@ -114,4 +120,4 @@ def _norm(each: Entry) -> str:
 
 
 def _ids(disagree: dict[str, list[int]]) -> str:
-    return "; ".join(f"{who}: {', '.join(map(str, ids)) or 'none'}" for who, ids in disagree.items())
+    return "; ".join(f"{who} {', '.join(map(str, ids))}" for who, ids in disagree.items())
