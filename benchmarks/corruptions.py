@@ -23,7 +23,8 @@ NAMES = {"elastic": "elastic_transform", "jpeg": "jpeg_compression"}
 LEVELS: dict[str, Any] = {
     "brightness": 0.3, "contrast": 0.2, "saturate": (2.0, 0.0), "jpeg": 15, "pixelate": 0.4, "zoom_blur": 1.2,
     "gaussian_blur": 3.0, "defocus_blur": (6.0, 0.5),
-    "gaussian_noise": 0.18, "shot_noise": 12.0, "impulse_noise": 0.09, "speckle_noise": 0.35, "motion_blur": (15.0, 8.0),
+    "gaussian_noise": 0.18, "shot_noise": 12.0, "impulse_noise": 0.09, "speckle_noise": 0.35,
+    "motion_blur": (15.0, 8.0),
 }  # fmt: skip
 """The peer's parameters at that severity, which are made for large photographs, in our form; where there is one."""
 EXACT = ("brightness", "contrast", "saturate", "jpeg", "pixelate", "zoom_blur", "gaussian_blur", "defocus_blur")

@@ -1,9 +1,12 @@
-"""The fast ensemble as it is by default, against the original AutoAttack standard, on two networks and two trainings and
-two pruned ones. Its schedule was chosen on other images and models than these."""
+"""The fast ensemble with its defaults against the original AutoAttack standard: two networks, two trainings, two masks.
+
+Its schedule was chosen on other images and models than these.
+"""
 
 from common import compare
 from common.compare import Case
 from common.peers import OriginalAutoAttack
+
 from pixelprune import cli
 from pixelprune.attacks.fast import Fast
 

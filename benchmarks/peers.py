@@ -11,8 +11,10 @@ import aa_standard_natural
 import apgd_ce100
 import fast_ensemble
 import pgd20
-from common import models, rows
+import training
+from common import models, peers, rows
 from common.compare import Case
+
 from pixelprune import cli, runtime
 
 
@@ -25,9 +27,14 @@ def main(model: str = "") -> None:
         if not models.is_there(case.model):
             print(f"{place}: left out, no weights of {case.model} yet", flush=True)
             continue
-        table = rows.compute(models.load(case.model), case.peer, case.ball, tell=lambda line: print(line, flush=True))
+        if (problem := peers.problem(case.peer)) is not None:
+            print(f"{place}: left out, {problem}", flush=True)
+            continue
+        table = rows.compute(models.load(case.model), case.peer, case.ball)
         total = rows.totals(table)
         print(f"{place}: {total.images} images, {len(total.standing)} stand, {total.seconds:.0f} s", flush=True)
+    if model in ("", training.ACCURACY) and training.is_there(training.ACCURACY):
+        training.compute_rows()
 
 
 def cases() -> list[Case]:

@@ -3,6 +3,7 @@
 from common import compare
 from common.compare import Case
 from common.peers import FoolboxPGD, TorchattacksPGD
+
 from pixelprune import cli
 from pixelprune.attacks.pgd import PGD
 

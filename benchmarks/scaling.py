@@ -53,7 +53,11 @@ def main(settings: str = "") -> None:
     entries = []
     for name, values in found.items():
         grown = values["peak_mb"] / found[_beside(name)]["peak_mb"] - 1
-        measured = {"passes an image": values["passes"] or None, "peak, MB": values["peak_mb"], "peak grew by": f"{grown:+.1%}"}
+        measured = {
+            "passes an image": values["passes"] or None,
+            "peak, MB": values["peak_mb"],
+            "peak grew by": f"{grown:+.1%}",
+        }
         entry = {"subject": "scaling", "model": name, "n": values["images"], "ours_s": values["seconds"]}
         entries.append(results.entry(**entry, machine=timing.machine(), measured=measured))
         print(f"scaling, {name}: {measured}", flush=True)

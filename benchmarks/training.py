@@ -5,6 +5,7 @@ Speed on equal batches; accuracy of the whole recipe on all test images, the pee
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -45,14 +46,14 @@ class Recipe:
     def of(cls, name: str) -> "Recipe":
         study = models.HERE / models.RUNS[name][0]
         values = params.read(study / "params.yaml")
-        data = split.load(study / "data/raw", "train")
+        data = split.load(_raw(name), "train")
         keep = np.ones(len(data), bool) if data.validation is None else ~data.validation
         part = Split(data.images[keep], data.labels[keep], data.ids[keep], data.groups[keep])
         return cls(
             network=params.validated(values["network"], Network),
             training=params.validated(values["trainings"]["natural"], Natural),
             data=part,
-            classes=len(split.load_card(study / "data/raw")["classes"]),
+            classes=len(split.load_card(_raw(name))["classes"]),
         )
 
     def build(self) -> nn.Module:
@@ -84,11 +85,20 @@ def main() -> None:
     runtime.prepare()
     entries = []
     for name, count in IMAGES.items():
-        if (models.HERE / models.RUNS[name][0] / "data/raw/card.json").is_file():
+        if is_there(name):
             entries.append(_compare(name, count))
         else:
             entries.append(results.entry(subject="training", model=name, note="not run: no data yet, see `make bench`"))
     results.replace("training", entries)
+
+
+def is_there(name: str) -> bool:
+    """Whether the data are there that a model learns from."""
+    return (_raw(name) / "card.json").is_file()
+
+
+def _raw(name: str) -> Path:
+    return models.HERE / models.RUNS[name][0] / "data/raw"
 
 
 def _compare(name: str, count: int) -> results.Entry:
@@ -157,7 +167,7 @@ def compute_rows(name: str = ACCURACY) -> pandas.DataFrame:
     network = recipe.build()
     with timing.stopwatch() as watch:
         plain(network, Pictures(recipe.data, recipe.training.shift), recipe.training)
-    test = split.load(models.HERE / models.RUNS[name][0] / "data/raw", "test")
+    test = split.load(_raw(name), "test")
     table = pandas.DataFrame({
         "image": test.ids, "clean": _right(network.eval(), test), "seconds": watch.seconds, "peer": PEER,
         "options": options,
@@ -171,7 +181,7 @@ def _accuracies(name: str) -> dict[str, float | None]:
     if models.is_there(name):
         recipe = Recipe.of(name)
         network = selecting.build_network(recipe.network, recipe.classes)
-        test = split.load(models.HERE / models.RUNS[name][0] / "data/raw", "test")
+        test = split.load(_raw(name), "test")
         ours = float(_right(store.load_into(models.folder(name) / "model.safetensors", network), test).mean())
     theirs = float(artifacts.load_table(place).clean.mean()) if place.exists() else None
     return {"our accuracy": ours, "the peer's": theirs}

@@ -31,7 +31,7 @@ class Case:
     images: int | None = None
     """Of which accuracies are taken; all that the model has where left out."""
     timed: bool = True
-    """False where turns with the peer take too long: its time is then that of its rows, ours that of the same images."""
+    """False where turns with the peer take too long: its time is then that of its rows, ours of the same images."""
 
 
 def run(subject: str, cases: Sequence[Case]) -> None:
@@ -49,7 +49,8 @@ def _absent(subject: str, case: Case) -> results.Entry | None:
     common = {"subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm}
     if not models.is_there(case.model):
         return results.entry(**common, note="not run: no weights yet, see `make bench`")
-    return None
+    problem = peers.problem(case.peer)
+    return results.entry(**common, note=f"not run: {problem}") if problem else None
 
 
 def _compare(subject: str, case: Case) -> results.Entry:
@@ -92,7 +93,7 @@ def measure(model: Subject, case: Case) -> tuple[set[int], dict[str, int], float
 
 
 def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, float]:
-    """As harness.ladder calls an attack: in chunks, counted, with its estimator. Adversarial images, passes, seconds."""
+    """As harness.ladder calls an attack: in chunks, counted, with its estimator. Its images, passes, seconds."""
     spent, found = Budget(len(model)), []
     device = model.images.device
     with timing.stopwatch() as watch:

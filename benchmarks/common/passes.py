@@ -48,7 +48,7 @@ def assert_inside(points: Tensor, images: Tensor, ball: Ball, mask: Tensor | Non
     assert points.shape == images.shape and points.dtype == images.dtype, f"{whose}: {points.dtype} {points.shape}"
     assert bool(points.isfinite().all()), f"{whose} returned values that are not finite"
     low, high = float(points.min()), float(points.max())
-    assert 0 <= low and high <= 1, f"{whose} left [0, 1]: {low:.8f} to {high:.8f}"
+    assert low >= 0 and high <= 1, f"{whose} left [0, 1]: {low:.8f} to {high:.8f}"
     longest = float(ball.length(points - images).max())
     limit = ball.eps + TOLERANCE[ball.norm]
     assert longest <= limit, f"{whose} left the {ball.norm} ball: {longest:.8f}, eps {ball.eps:.8f}"

@@ -3,6 +3,7 @@
 The module is in eval mode. A peer's options are part of the name of its rows.
 """
 
+import importlib
 import logging
 from dataclasses import dataclass
 from importlib import metadata
@@ -31,6 +32,15 @@ class Peer(Protocol):
 def version(peer: Peer) -> str:
     """ "foolbox 3.3.4". Raises PackageNotFoundError where it is not installed."""
     return f"{peer.package} {metadata.version(peer.package)}"
+
+
+def problem(peer: Peer) -> str | None:
+    """Why the peer cannot run on this machine; None where it can. The package is imported."""
+    try:
+        importlib.import_module(peer.package)
+    except Exception as error:  # whatever an old package meets in new libraries
+        return f"{peer.package} cannot be imported: {type(error).__name__}: {error}"
+    return None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ FIELDS = (
     "subject", "model", "n", "ours_s", "peer_s", "ratio", "ours_robust", "peer_robust", "ours_passes", "peer_passes",
     "floor_share", "machine",
 )  # fmt: skip
-"""Of every entry; null where a subject has no such number. Passes are forward and backward ones together; `passes` holds
-them apart. An entry may have more: peer, norm, passes, measured, note, disagree."""
+"""Of every entry; null where a subject has no such number. Passes are forward and backward ones together.
+
+An entry may have more: peer, norm, passes (apart), measured, note, disagree."""
 
 SUBJECTS = {
     "pgd20": "PGD, 20 steps, one start",
@@ -35,11 +36,14 @@ Entry = dict[str, Any]
 HEAD = """\
 # Benchmarks
 
-Written by `make bench` from results.json. Ours and the peer ran on the same model, images and threads, taking turns;
-a time is the median of 3 on 64 images where it does not say otherwise. Ratio: the peer's time over ours. Robust: share of
-all n images that are right as attacked, by one float32 forward pass of the original model for both sides. Passes:
-forward and backward together, on those n images. Floor: how much of our time the bare passes take in our best mode.
-The peer gets the model as any library would: a float32 module in eval mode.
+Written by `make bench` from results.json. Ours and the peer run on the same model, images and threads and take turns; a
+time is the median of 3 on the first 64 images, or of all n where those are fewer, unless a note says otherwise.
+
+- ratio: the peer's time over ours
+- robust: share of all n images that are right as attacked, by one float32 forward pass of the original model, for both
+- passes: forward and backward together, on those n images
+- floor: the part of our time that the bare passes take in our best mode
+- the peer gets the model as any library would: a float32 module in eval mode
 """
 
 
@@ -121,3 +125,7 @@ def _norm(each: Entry) -> str:
 
 def _ids(disagree: dict[str, list[int]]) -> str:
     return "; ".join(f"{who} {', '.join(map(str, ids))}" for who, ids in disagree.items())
+
+
+if __name__ == "__main__":
+    artifacts.save_text(PAGE, render(artifacts.load_json(JSON)))

@@ -47,6 +47,11 @@ class Totals:
         return len(self.standing) / self.images
 
 
+def say(line: str) -> None:
+    """At once, also into a log."""
+    print(line, flush=True)
+
+
 def path(peer: peers.Peer, model: str, ball: Ball) -> Path:
     return FOLDER / f"{peer.name}-{model}-{ball.norm}.parquet"
 
@@ -64,14 +69,19 @@ def totals(table: pandas.DataFrame) -> Totals:
 
 
 def finished(subject: Subject, peer: peers.Peer, ball: Ball, folder: Path = FOLDER) -> pandas.DataFrame:
-    """The rows that count for this subject, of those images that have some; empty where there are none."""
+    """The rows of the subject's images, as far as they are there."""
+    table = _current(subject, peer, ball, folder)
+    return table[table.image.isin(subject.ids)].reset_index(drop=True)
+
+
+def _current(subject: Subject, peer: peers.Peer, ball: Ball, folder: Path) -> pandas.DataFrame:
+    """What is there for these weights, options and version, of any image."""
     place = folder / path(peer, subject.name, ball).name
-    nothing = pandas.DataFrame({name: [] for name in COLUMNS}).astype(COLUMNS)
     if not place.exists():
-        return nothing
+        return pandas.DataFrame({name: [] for name in COLUMNS}).astype(COLUMNS)
     table = artifacts.load_table(place).astype(COLUMNS)
     same = (table.weights == subject.digest) & (table.peer == peers.version(peer)) & (table.options == options(ball))
-    return table[same & table.image.isin(subject.ids)].reset_index(drop=True)
+    return table[same].reset_index(drop=True)
 
 
 def options(ball: Ball) -> str:
@@ -79,11 +89,11 @@ def options(ball: Ball) -> str:
 
 
 def compute(
-    subject: Subject, peer: peers.Peer, ball: Ball, tell: Callable[[str], None] = print, folder: Path = FOLDER,
+    subject: Subject, peer: peers.Peer, ball: Ball, tell: Callable[[str], None] = say, folder: Path = FOLDER,
     chunk: int = CHUNK,
 ) -> pandas.DataFrame:  # fmt: skip
     """The rows of every image of the subject; computes those that are not there. `tell` gets a line a chunk."""
-    table = finished(subject, peer, ball, folder)
+    table = _current(subject, peer, ball, folder)
     missing = np.flatnonzero(~np.isin(subject.ids, table.image))
     start, done = time.monotonic(), 0
     for part in np.split(missing, range(chunk, len(missing), chunk)) if len(missing) else []:
@@ -93,10 +103,10 @@ def compute(
         done += len(part)
         left = (time.monotonic() - start) / done * (len(missing) - done)
         tell(
-            f"{peer.name}, {subject.name}, {ball.norm}: {len(table)} of {len(subject)} images, "
-            f"{int(table.stands.sum())} stand, {left:.0f} s left"
+            f"{peer.name}, {subject.name}, {ball.norm}: {done} of {len(missing)} missing images done, "
+            f"{int(table.stands.sum())} of all {len(table)} stand, {left:.0f} s left"
         )
-    return table
+    return finished(subject, peer, ball, folder)
 
 
 def _chunk(subject: Subject, part: np.ndarray, peer: peers.Peer, ball: Ball, number: int) -> pandas.DataFrame:
