@@ -1,5 +1,7 @@
-"""AutoAttack standard where a model keeps a quarter of the pixels. The original attacks the masked model, and spends its
-random starts and queries also on pixels that the model never sees."""
+"""AutoAttack standard where a model keeps a quarter of the pixels.
+
+The original attacks the masked model; its random starts and queries go to pixels, too, that the model never sees.
+"""
 
 from common import compare
 from common.compare import Case

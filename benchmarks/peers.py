@@ -30,7 +30,7 @@ def main(model: str = "") -> None:
         if (problem := peers.problem(case.peer)) is not None:
             print(f"{place}: left out, {problem}", flush=True)
             continue
-        table = rows.compute(models.load(case.model), case.peer, case.ball)
+        table = rows.compute(models.load(case.model), case.peer, case.ball, chunk=models.chunk_of(case.model))
         total = rows.totals(table)
         print(f"{place}: {total.images} images, {len(total.standing)} stand, {total.seconds:.0f} s", flush=True)
     if model in ("", training.ACCURACY) and training.is_there(training.ACCURACY):

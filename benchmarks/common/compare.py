@@ -65,9 +65,9 @@ def _compare(subject: str, case: Case) -> results.Entry:
         "subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm, "n": len(model),
         "ours_s": times["ours"], "peer_s": times["peer"],
         "ratio": times["peer"] / times["ours"] if times["peer"] else None,
-        "ours_robust": len(stands) / len(model), "ours_passes": sum(spent.values()),
+        "ours_robust": len(stands) / len(model), "ours_passes": int((spent.forward + spent.backward).sum()),
         "floor_share": times["floor"] / times["ours"], "machine": timing.machine(),
-        "passes": {"ours": spent},
+        "passes": {"ours": {"forward": int(spent.forward.sum()), "backward": int(spent.backward.sum())}},
     }  # fmt: skip
     if theirs is None:
         values["note"] = f"{len(found)} of {len(model)} of the peer's rows are there: python benchmarks/peers.py"
@@ -83,13 +83,12 @@ def _compare(subject: str, case: Case) -> results.Entry:
     return results.entry(**values)
 
 
-def measure(model: Subject, case: Case) -> tuple[set[int], dict[str, int], float]:
+def measure(model: Subject, case: Case) -> tuple[set[int], Budget, float]:
     """Our attack on all images once: ids of those that stand, passes, seconds."""
     points, spent, seconds = ours(model, case.ours, case.ball)
     passes.assert_inside(points, model.images, case.ball, model.mask, "ours")
-    stands = rows.right(model.original, points, model.labels).numpy()
-    total = {"forward": int(spent.forward.sum()), "backward": int(spent.backward.sum())}
-    return set(np.asarray(model.ids)[stands].tolist()), total, seconds
+    stands = rows.right(model.original, model.images, model.labels) & rows.right(model.original, points, model.labels)
+    return set(np.asarray(model.ids)[stands.numpy()].tolist()), spent, seconds
 
 
 def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, float]:
@@ -109,20 +108,22 @@ def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, fl
 
 def _turns(few: Subject, case: Case) -> dict[str, Any]:
     """Median seconds of both sides on the same images, and the floor of ours, measured between their turns."""
-    spent = ours(few, case.ours, case.ball)[1]  # nothing that is timed is the first of its kind
-    rows.attack(few.original, case.peer, few.images[:2], few.labels[:2], case.ball)
-    budget = {"forward": int(spent.forward.sum()), "backward": int(spent.backward.sum())}
+    for model in (few.original, few.model):  # no pass that is timed is the first of its model
+        points = few.images.clone().requires_grad_()
+        torch.autograd.grad(model(points).sum(), points)
+    budgets: list[Budget] = []
     floors: list[float] = []
     found = timing.alternate({
-        "ours": lambda: ours(few, case.ours, case.ball),
+        "ours": lambda: budgets.append(ours(few, case.ours, case.ball)[1]),
         "peer": lambda: rows.attack(few.original, case.peer, few.images, few.labels, case.ball),
-        "floor": lambda: floors.append(_floor(few, budget)),
+        "floor": lambda: floors.append(_floor(few, budgets[-1])),
     })  # fmt: skip
     return found | {"floor": timing.median(floors)}
 
 
-def _floor(model: Subject, spent: dict[str, int]) -> float:
-    return timing.floor_seconds(spent["forward"], spent["backward"], timing.bare_passes(model.network, model.images))
+def _floor(model: Subject, spent: Budget) -> float:
+    bare = timing.bare_passes(model.network, model.images)
+    return timing.floor_seconds(int(spent.forward.sum()), int(spent.backward.sum()), bare)
 
 
 def _line(entry: results.Entry) -> str:

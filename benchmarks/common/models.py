@@ -37,6 +37,8 @@ RUNS = {
 
 IMAGES = {"small": 500, "resnet18": 64}
 """Test images that accuracies are taken on: the first ones of the test part, which is in random order."""
+CHUNKS = {"small": 50, "resnet18": 32}
+"""Of them, how many a peer gets at once: what a killed run loses of its rows."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,10 @@ def is_there(name: str) -> bool:
 
 def images_of(name: str) -> int:
     return IMAGES[RUNS[name][0]]
+
+
+def chunk_of(name: str) -> int:
+    return CHUNKS[RUNS[name][0]]
 
 
 def load(name: str) -> Subject:

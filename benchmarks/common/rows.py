@@ -21,19 +21,19 @@ from pixelprune.attacks.balls import Ball
 
 FOLDER = HERE / "rows"
 CHUNK = 50
-"""Images of one call of a peer."""
+"""Images of one call of a peer, and of one verdict."""
 
 COLUMNS = {
-    "image": "int64", "clean": "bool", "stands": "bool", "chunk": "int32", "seconds": "float64", "forward": "int64",
+    "image": "int64", "clean": "bool", "stands": "bool", "together": "int32", "seconds": "float64", "forward": "int64",
     "backward": "int64", "weights": "str", "peer": "str", "options": "str",
 }  # fmt: skip
-"""A row an image. clean, stands: right as it is, and as the peer returned it. seconds, forward, backward: of the whole
-chunk, the same in all its rows."""
+"""A row an image. clean: right as it is; stands: right as the peer returned it, too. together: images of its chunk;
+seconds, forward, backward: of the whole chunk, the same in all its rows."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Of all rows of a table."""
+    """Of all rows of a table; an image of a chunk that is not whole has its share of the chunk's time and passes."""
 
     images: int
     standing: set[int]
@@ -57,13 +57,13 @@ def path(peer: peers.Peer, model: str, ball: Ball) -> Path:
 
 
 def totals(table: pandas.DataFrame) -> Totals:
-    chunks = table.groupby("chunk")[["seconds", "forward", "backward"]].first().sum()
+    own = table[["seconds", "forward", "backward"]].div(table.together, axis=0).sum()
     return Totals(
         images=len(table),
         standing=set(table.image[table.stands]),
-        seconds=float(chunks.seconds),
-        forward=int(chunks.forward),
-        backward=int(chunks.backward),
+        seconds=float(own.seconds),
+        forward=round(own.forward),
+        backward=round(own.backward),
         peer=str(table.peer.iloc[0]),
     )
 
@@ -97,8 +97,7 @@ def compute(
     missing = np.flatnonzero(~np.isin(subject.ids, table.image))
     start, done = time.monotonic(), 0
     for part in np.split(missing, range(chunk, len(missing), chunk)) if len(missing) else []:
-        number = int(table.chunk.max()) + 1 if len(table) else 0
-        table = pandas.concat([table, _chunk(subject, part, peer, ball, number)], ignore_index=True).astype(COLUMNS)
+        table = pandas.concat([table, _chunk(subject, part, peer, ball)], ignore_index=True).astype(COLUMNS)
         artifacts.save_table(folder / path(peer, subject.name, ball).name, table)
         done += len(part)
         left = (time.monotonic() - start) / done * (len(missing) - done)
@@ -109,17 +108,17 @@ def compute(
     return finished(subject, peer, ball, folder)
 
 
-def _chunk(subject: Subject, part: np.ndarray, peer: peers.Peer, ball: Ball, number: int) -> pandas.DataFrame:
+def _chunk(subject: Subject, part: np.ndarray, peer: peers.Peer, ball: Ball) -> pandas.DataFrame:
     index = torch.from_numpy(part)
     images, labels = subject.images[index], subject.labels[index]
     start = time.perf_counter()
     points, passed = attack(subject.original, peer, images, labels, ball)
     seconds = time.perf_counter() - start
+    clean = right(subject.original, images, labels)
     return pandas.DataFrame({
         "image": subject.ids[part],
-        "clean": right(subject.original, images, labels).numpy(),
-        "stands": right(subject.original, points, labels).numpy(),
-        "chunk": number, "seconds": seconds, "forward": passed["forward"], "backward": passed["backward"],
+        "clean": clean.numpy(), "stands": (clean & right(subject.original, points, labels)).numpy(),
+        "together": len(part), "seconds": seconds, "forward": passed["forward"], "backward": passed["backward"],
         "weights": subject.digest, "peer": peers.version(peer), "options": options(ball),
     }).astype(COLUMNS)  # fmt: skip
 

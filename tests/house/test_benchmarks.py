@@ -116,6 +116,8 @@ def test_rows_are_computed_once_chunk_by_chunk(subject, tmp_path):
     assert total.standing == set(again.image[again.stands]) and total.peer == f"torch {peers.version(FakePeer())[6:]}"
     assert again.clean.all() and 0 < again.stands.sum() < 10
     assert list(again.columns) == list(rows.COLUMNS)
+    part = rows.totals(rows.finished(subject.part(slice(6)), FakePeer(), BALL, place))  # a chunk of 4 and half a chunk
+    assert (part.images, part.forward) == (6, 6) and 0 < part.seconds < total.seconds
 
 
 @pytest.mark.parametrize("change", [{"digest": "other"}, {"ball": LinfBall(eps=0.2)}])
@@ -143,7 +145,7 @@ def test_our_side_is_measured_as_the_ladder_does(subject):
     theirs = rows.right(subject.original, FakePeer()(subject.original, subject.images.clone(), subject.labels, BALL),
                         subject.labels)  # fmt: skip
     assert stands <= set(subject.ids[theirs.numpy()]) and stands < set(subject.ids)
-    assert 0 < spent["backward"] < spent["forward"] and seconds > 0
+    assert 0 < spent.backward.sum() < spent.forward.sum() and seconds > 0
 
 
 def test_a_comparison_becomes_an_entry(subject, tmp_path, monkeypatch):
