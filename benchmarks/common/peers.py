@@ -64,8 +64,9 @@ class OriginalAutoAttack:
         else:
             attack = AutoAttack(module, version="custom", attacks=[self.part], **options)
             attack.apgd.n_restarts = 1  # as in `standard`
-        found: Tensor = attack.run_standard_evaluation(images, labels, batch_size=250)
-        return found.detach()
+        points, _ = attack.run_standard_evaluation(images, labels, batch_size=250)
+        found: Tensor = points.detach()
+        return found
 
 
 @dataclass(frozen=True)
