@@ -3,6 +3,7 @@
 Speed on equal batches; accuracy of the whole recipe on all test images, the peer's kept as its rows.
 """
 
+import copy
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +107,10 @@ def _compare(name: str, count: int) -> results.Entry:
     few = Split(*(getattr(recipe.data, field)[:count] for field in ("images", "labels", "ids", "groups")))
     short = recipe.training.model_copy(update={"epochs": 1, "validation_images": 1, "validation_steps": 1})
     task = _task(few, short)
-    pictures = Pictures(few, short.shift)
+    pictures, network = Pictures(few, short.shift), recipe.build()
     times = timing.alternate({
-        "ours": lambda: loop.train(recipe.build(), task, None, each_epoch=lambda _: None),
-        "peer": lambda: plain(recipe.build(), pictures, short),
+        "ours": lambda: loop.train(copy.deepcopy(network), task, None, each_epoch=lambda _: None),
+        "peer": lambda: plain(copy.deepcopy(network), pictures, short),
     })  # fmt: skip
     entry = results.entry(
         subject="training", model=name, peer="DataLoader, float32", n=count, ours_s=times["ours"], peer_s=times["peer"],
