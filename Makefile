@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help repro test lint mutants lock setup
+.PHONY: help repro test lint mutants bench lock setup
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,18 @@ lint: setup  ## ruff and mypy
 
 mutants: setup  ## one fault at a time into the sources: the tests must notice each
 	@$(HERE) tests/mutants.py
+
+# One subject's failure must not cost the others: each replaces its own entries, and the last line tells who failed.
+BENCH := pgd20 apgd_ce100 aa_standard_natural aa_standard_adversarial fast_ensemble aa_masked max_ensemble \
+	smoothgrad50 corruptions training scaling
+
+bench: setup  ## ours beside other libraries: benchmarks/results.json and RESULTS.md; the first time takes many hours
+	@cmp -s benchmarks/requirements.lock $(VENV)/bench.lock || { \
+	  $(HERE) -m pip install -q --no-deps -r benchmarks/requirements.lock && cp benchmarks/requirements.lock $(VENV)/bench.lock; }
+	@cd benchmarks && ../$(HERE) -m common.models
+	@$(HERE) benchmarks/peers.py
+	@failed=; for subject in $(BENCH); do $(HERE) benchmarks/$$subject.py || failed="$$failed $$subject"; done; \
+	  test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 # The lock holds all platforms and no torch build of a kind: pip brings the CUDA packages of the build that it chooses.
 UV := $(HERE) -m uv pip compile -q --universal --no-emit-index-url --no-annotate --no-header \

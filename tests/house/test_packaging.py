@@ -16,11 +16,14 @@ def plain(requirement: str) -> str:
 
 
 ASKED = {plain(requirement) for requirement in PROJECT["dependencies"]}
-LOCKED = {
-    plain(line): line.split(" ;")[0].split("==")[1]
-    for line in (ROOT / "requirements.lock").read_text().split("\n")
-    if line
-}
+
+
+def locked(path: str) -> dict[str, str]:
+    lines = (ROOT / path).read_text().splitlines()
+    return {plain(line): line.split(" ;")[0].split("==")[1] for line in lines if line}
+
+
+LOCKED, BENCH = locked("requirements.lock"), locked("benchmarks/requirements.lock")
 
 
 def imports() -> set[str]:
@@ -42,8 +45,14 @@ def test_every_import_is_asked_for_and_the_other_way_round():
 
 
 def test_the_lock_holds_everything_that_is_asked_for():
-    extras = {plain(ask) for asks in PROJECT["optional-dependencies"].values() for ask in asks}
-    assert ASKED | extras | {"setuptools"} <= set(LOCKED)
+    extras = {name: {plain(ask) for ask in asks} for name, asks in PROJECT["optional-dependencies"].items()}
+    bench = extras.pop("bench")
+    assert ASKED.union(*extras.values()) | {"setuptools"} <= set(LOCKED)
+    assert bench <= set(LOCKED) | set(BENCH)
+
+
+def test_what_the_benchmarks_add_changes_nothing_of_the_lock():
+    assert not set(LOCKED) & set(BENCH)
 
 
 def test_the_lock_fits_every_machine():

@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from pixelprune import study
-from pixelprune.commands import check, schema
+from pixelprune.commands import check, deps, schema
 from pixelprune.errors import ParamsError
 
 ROOT = Path(__file__).parents[2]
-STUDIES = [ROOT, *(path.parent for path in sorted(ROOT.glob("studies/*/params.yaml")))]
+STUDIES = [ROOT, *(path.parent for path in deps.studies(ROOT))]
 
 
 @pytest.fixture(params=STUDIES, ids=lambda folder: folder.name if folder != ROOT else "default")

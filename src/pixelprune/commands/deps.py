@@ -31,13 +31,16 @@ OWN_MEMBER = {
 CARRIER, CARRIED = "selecting.py", ("maps", "segmenters")
 """A stage that recomputes maps knows their code by the digest in its selector, so it lists no member of theirs."""
 
+PLACES = ("studies", "benchmarks")
+"""Where studies lie; those of the benchmarks only train what is attacked there."""
+
 BESIDE = {"report": ("reporting/*.j2", "reporting/*.css")}
 """Files of the package that a stage reads and that are no Python."""
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m pixelprune deps", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--fix", action="store_true", help="rewrite dvc.yaml and the copies in studies/")
+    parser.add_argument("--fix", action="store_true", help="rewrite dvc.yaml and its copies in the studies")
     options = parser.parse_args(words)
     root = project(Path.cwd())
     if options.fix:
@@ -74,7 +77,7 @@ def read(root: Path) -> dict[str, Any]:
 
 def studies(root: Path) -> list[Path]:
     """The dvc.yaml of every study beside the main one; it need not be there yet."""
-    return [path.with_name("dvc.yaml") for path in sorted(root.glob("studies/*/params.yaml"))]
+    return [path.with_name("dvc.yaml") for place in PLACES for path in sorted(root.glob(f"{place}/*/params.yaml"))]
 
 
 def check(root: Path) -> list[str]:

@@ -1,0 +1,18 @@
+"""AutoAttack standard on models that nobody defended: the original."""
+
+from common import compare
+from common.compare import Case
+from common.peers import OriginalAutoAttack
+
+from pixelprune import cli
+from pixelprune.attacks.autoattack import AutoAttack
+
+CASES = [Case(model, AutoAttack(), OriginalAutoAttack()) for model in ("small-natural", "resnet18-natural")]
+
+
+def main() -> None:
+    compare.run("aa_standard_natural", CASES)
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)

@@ -1,0 +1,21 @@
+"""APGD on cross-entropy, 100 steps from one start: the original of AutoAttack's authors."""
+
+from common import compare
+from common.compare import Case
+from common.peers import OriginalAutoAttack
+
+from pixelprune import cli
+from pixelprune.attacks.apgd import APGD
+
+CASES = [
+    Case(model, APGD(steps=100), OriginalAutoAttack("apgd-ce"))
+    for model in ("small-n_fgsm", "small-natural", "resnet18-n_fgsm", "resnet18-natural")
+]
+
+
+def main() -> None:
+    compare.run("apgd_ce100", CASES)
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)

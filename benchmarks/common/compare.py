@@ -1,0 +1,137 @@
+"""One attack of ours beside one of a peer: time, accuracy, passes, and the images on which they disagree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common import models, passes, peers, results, rows, timing
+from common.models import Subject
+from pixelprune import runtime
+from pixelprune.attacks.attack import Attack
+from pixelprune.attacks.balls import Ball, LinfBall
+from pixelprune.attacks.narrowing import Budget, Counted, narrow
+from pixelprune.draws import Draws
+from pixelprune.harness import ladder
+
+LINF = LinfBall(eps=8 / 255)
+TIMED = 64
+"""Images of a timed run, the first ones."""
+
+
+@dataclass(frozen=True)
+class Case:
+    model: str
+    ours: Attack
+    peer: peers.Peer
+    ball: Ball = LINF
+    images: int | None = None
+    """Of which accuracies are taken; all that the model has where left out."""
+    timed: bool = True
+    """False where turns with the peer take too long: its time is then that of its rows, ours of the same images."""
+
+
+def run(subject: str, cases: Sequence[Case]) -> None:
+    """Compares every case whose weights and rows are there, and replaces the subject's entries of the results."""
+    runtime.prepare()
+    entries = []
+    for case in cases:
+        entries.append(_absent(subject, case) or _compare(subject, case))
+        print(_line(entries[-1]), flush=True)
+    results.replace(subject, entries)
+
+
+def _absent(subject: str, case: Case) -> results.Entry | None:
+    """An entry that says what is missing; None where everything is there."""
+    common = {"subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm}
+    if not models.is_there(case.model):
+        return results.entry(**common, note="not run: no weights yet, see `make bench`")
+    problem = peers.problem(case.peer)
+    return results.entry(**common, note=f"not run: {problem}") if problem else None
+
+
+def _compare(subject: str, case: Case) -> results.Entry:
+    model = models.load(case.model).part(slice(case.images))
+    found = rows.finished(model, case.peer, case.ball)
+    theirs = rows.totals(found) if len(found) == len(model) else None
+    stands, spent, seconds = measure(model, case)
+    times = _turns(model.part(slice(TIMED)), case) if case.timed else {}
+    if not times:
+        times = {"ours": seconds, "peer": theirs.seconds if theirs else None, "floor": _floor(model, spent)}
+    values: dict[str, Any] = {
+        "subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm, "n": len(model),
+        "ours_s": times["ours"], "peer_s": times["peer"],
+        "ratio": times["peer"] / times["ours"] if times["peer"] else None,
+        "ours_robust": len(stands) / len(model), "ours_passes": int((spent.forward + spent.backward).sum()),
+        "floor_share": times["floor"] / times["ours"], "machine": timing.machine(),
+        "passes": {"ours": {"forward": int(spent.forward.sum()), "backward": int(spent.backward.sum())}},
+    }  # fmt: skip
+    if theirs is None:
+        values["note"] = f"{len(found)} of {len(model)} of the peer's rows are there: python benchmarks/peers.py"
+        return results.entry(**values)
+    values |= {"peer_robust": theirs.robust, "peer_passes": theirs.forward + theirs.backward, "peer": theirs.peer}
+    values["passes"]["peer"] = {"forward": theirs.forward, "backward": theirs.backward}
+    apart = {
+        "only ours breaks": sorted(theirs.standing - stands), "only the peer breaks": sorted(stands - theirs.standing)
+    }  # fmt: skip
+    values["disagree"] = {who: ids for who, ids in apart.items() if ids}
+    if not case.timed:
+        values["note"] = f"times of one run each on {len(model)} images, the peer's when its rows were computed"
+    return results.entry(**values)
+
+
+def measure(model: Subject, case: Case) -> tuple[set[int], Budget, float]:
+    """Our attack on all images once: ids of those that stand, passes, seconds."""
+    points, spent, seconds = ours(model, case.ours, case.ball)
+    passes.assert_inside(points, model.images, case.ball, model.mask, "ours")
+    stands = rows.right(model.original, model.images, model.labels) & rows.right(model.original, points, model.labels)
+    return set(np.asarray(model.ids)[stands.numpy()].tolist()), spent, seconds
+
+
+def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, float]:
+    """As harness.ladder calls an attack: in chunks, counted, with its estimator. Its images, passes, seconds."""
+    spent, found = Budget(len(model)), []
+    device = model.images.device
+    with timing.stopwatch() as watch:
+        for index in torch.arange(len(model)).split(ladder.CHUNK):
+            counted = Counted(narrow(model.model, index), spent, rows=index)
+            found.append(attack(
+                counted, model.images[index], model.labels[index], ball=ball, mask=model.mask[index],
+                draws=Draws.of(model.ids[index.numpy()], peers.SEED, attack.name, device=device),
+                estimator=ladder.estimator_of(device),
+            ))  # fmt: skip
+    return torch.cat(found), spent, watch.seconds
+
+
+def _turns(few: Subject, case: Case) -> dict[str, Any]:
+    """Median seconds of both sides on the same images, and the floor of ours, measured between their turns."""
+    for model in (few.original, few.model):  # no pass that is timed is the first of its model
+        points = few.images.clone().requires_grad_()
+        torch.autograd.grad(model(points).sum(), points)
+    budgets: list[Budget] = []
+    floors: list[float] = []
+    found = timing.alternate({
+        "ours": lambda: budgets.append(ours(few, case.ours, case.ball)[1]),
+        "peer": lambda: rows.attack(few.original, case.peer, few.images, few.labels, case.ball),
+        "floor": lambda: floors.append(_floor(few, budgets[-1])),
+    })  # fmt: skip
+    return found | {"floor": timing.median(floors)}
+
+
+def _floor(model: Subject, spent: Budget) -> float:
+    bare = timing.bare_passes(model.network, model.images)
+    return timing.floor_seconds(int(spent.forward.sum()), int(spent.backward.sum()), bare)
+
+
+def _line(entry: results.Entry) -> str:
+    words = [f"{entry['subject']}, {entry['model']}, {entry['peer']}, {entry['norm']}:"]
+    if entry["ratio"]:
+        words.append(f"{entry['ours_s']} s and {entry['peer_s']} s, ratio {entry['ratio']};")
+    if entry["ours_robust"] is not None:
+        words.append(f"{entry['ours_robust']:.1%} and")
+        words.append("?" if entry["peer_robust"] is None else f"{entry['peer_robust']:.1%}")
+        words.append(f"stand; floor {entry['floor_share']:.0%}")
+    return " ".join([*words, entry.get("note", "")])

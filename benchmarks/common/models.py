@@ -1,0 +1,152 @@
+"""The networks that are attacked, and the test images they are attacked on.
+
+They are runs of the two studies beside this folder. `python -m common.models` trains those whose weights are missing;
+weights that are there are used as they are, wherever they were trained.
+"""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pixelprune import artifacts, params, pruned, selecting, state
+from pixelprune.attacks.narrowing import Model
+from pixelprune.datasets import split
+from pixelprune.fills.fill import FillOptions
+from pixelprune.models import store
+from pixelprune.models.catalog import Network
+from pixelprune.pruning import FrozenModel
+
+HERE = Path(__file__).resolve().parents[1]
+
+RUNS = {
+    "small-natural": ("small", "none", "natural"),
+    "small-n_fgsm": ("small", "none", "n_fgsm"),
+    "small-pgd": ("small", "none", "pgd"),
+    "small-random-n_fgsm": ("small", "random", "n_fgsm_short"),
+    "small-centre-n_fgsm": ("small", "centre", "n_fgsm_short"),
+    "resnet18-natural": ("resnet18", "none", "natural"),
+    "resnet18-n_fgsm": ("resnet18", "none", "n_fgsm"),
+}
+"""Name -> study, strategy, training."""
+
+IMAGES = {"small": 500, "resnet18": 64}
+"""Test images that accuracies are taken on: the first ones of the test part, which is in random order."""
+CHUNKS = {"small": 50, "resnet18": 32}
+"""Of them, how many a peer gets at once: what a killed run loses of its rows."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model and the images it is attacked on, for both sides of a comparison."""
+
+    name: str
+    digest: str
+    """Of the weights and of the mask."""
+    original: nn.Module
+    """The model as any library would be given it: float32, eval mode, pruning and normalization inside."""
+    network: nn.Module
+    """The same network as our pipeline attacks it, without the pruning."""
+    fill: FillOptions
+    images: Tensor
+    """float32 (N, 3, H, W) in [0, 1]."""
+    labels: Tensor
+    ids: NDArray[np.int64]
+    mask: Tensor
+    """bool (N, 1, H, W), the kept pixels: where an attacker can change anything."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def model(self) -> Model:
+        """For these N images, as harness.accesses gives it to an attack."""
+        return self.network if bool(self.mask.all()) else FrozenModel(self.network, self.mask, self.fill)
+
+    def part(self, few: slice) -> "Subject":
+        """The model with some of its images."""
+        return Subject(
+            self.name, self.digest, self.original, self.network, self.fill,
+            self.images[few], self.labels[few], self.ids[few], self.mask[few],
+        )  # fmt: skip
+
+
+class Masked(nn.Module):
+    """A network behind one mask for all images, as a module: the peers know no masks."""
+
+    mask: Tensor
+
+    def __init__(self, network: nn.Module, mask: Tensor, fill: FillOptions) -> None:
+        """mask: bool (1, 1, H, W)."""
+        super().__init__()
+        self.network = network
+        self.register_buffer("mask", mask)
+        self.fill = fill
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.fill(images, self.mask.expand(len(images), -1, -1, -1)))
+        return logits
+
+
+def folder(name: str) -> Path:
+    """Where the weights of a model lie."""
+    study, strategy, training = RUNS[name]
+    return HERE / study / "models" / strategy / training / "0"
+
+
+def is_there(name: str) -> bool:
+    return (folder(name) / "model.safetensors").is_file()
+
+
+def images_of(name: str) -> int:
+    return IMAGES[RUNS[name][0]]
+
+
+def chunk_of(name: str) -> int:
+    return CHUNKS[RUNS[name][0]]
+
+
+def load(name: str) -> Subject:
+    """A model with all its images, on the CPU. Raises ArtifactError where its weights are missing."""
+    study, strategy, _ = RUNS[name]
+    data, masks_of = HERE / study / "data", HERE / study / "data/pruned" / strategy
+    test, count = split.load(data / "raw", "test"), images_of(name)
+    kept, card = pruned.load(masks_of), artifacts.load_json(folder(name) / "card.json")
+    masks = kept.masks("test", len(test))
+    assert bool((masks == masks[:1]).all()), f"{name}: the peers need one mask for all images"
+    options = params.validated(card["network"], Network, "network.", folder(name) / "card.json")
+    original = store.load_into(
+        folder(name) / "model.safetensors", selecting.build_network(options, len(card["classes"]))
+    )
+    digests = [state.file_digest(path) for path in (folder(name) / "model.safetensors", masks_of / "test.npy")]
+    return Subject(
+        name=name,
+        digest=f"{digests[0][:16]}-{digests[1][:8]}",
+        original=original if kept.keep == 1 else Masked(original, masks[:1], kept.fill).eval(),
+        network=selecting.load_network(folder(name)),
+        fill=kept.fill,
+        images=torch.from_numpy(np.array(test.images[:count])).permute(0, 3, 1, 2).float().contiguous() / 255,
+        labels=torch.from_numpy(np.array(test.labels[:count])),
+        ids=np.array(test.ids[:count]),
+        mask=masks[:count],
+    )
+
+
+def train_missing() -> None:
+    """Reproduces the trainings whose weights are not there; their data and masks with them."""
+    for name, (study, strategy, training) in RUNS.items():
+        if is_there(name):
+            print(f"{name}: {folder(name).relative_to(HERE.parent)}")
+            continue
+        print(f"{name}: training", flush=True)
+        target = f"{HERE.name}/{study}/dvc.yaml:train@{strategy}-{training}-0"
+        subprocess.run([sys.executable, "-m", "dvc", "repro", target], cwd=HERE.parent, check=True)
+
+
+if __name__ == "__main__":
+    train_missing()

@@ -1,0 +1,131 @@
+"""benchmarks/results.json, and the page that it renders to."""
+
+from pathlib import Path
+from typing import Any
+
+from common.models import HERE
+from pixelprune import artifacts
+
+JSON, PAGE = HERE / "results.json", HERE / "RESULTS.md"
+
+FIELDS = (
+    "subject", "model", "n", "ours_s", "peer_s", "ratio", "ours_robust", "peer_robust", "ours_passes", "peer_passes",
+    "floor_share", "machine",
+)  # fmt: skip
+"""Of every entry; null where a subject has no such number. Passes are forward and backward ones together.
+
+An entry may have more: peer, norm, passes (apart), measured, note, disagree."""
+
+SUBJECTS = {
+    "pgd20": "PGD, 20 steps, one start",
+    "apgd_ce100": "APGD on cross-entropy, 100 steps",
+    "aa_standard_adversarial": "AutoAttack standard, adversarially trained",
+    "aa_standard_natural": "AutoAttack standard, naturally trained",
+    "fast_ensemble": "The fast ensemble against AutoAttack standard",
+    "max_ensemble": "The max ensemble against AutoAttack standard",
+    "aa_masked": "AutoAttack standard on a quarter of the pixels",
+    "smoothgrad50": "SmoothGrad, 50 samples",
+    "corruptions": "Corruptions at severity 3",
+    "training": "Training on images as they are",
+    "scaling": "What grows and what does not",
+}
+"""In the order of the page."""
+
+Entry = dict[str, Any]
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench` from results.json. Ours and the peer run on the same model, images and threads and take turns; a
+time is the median of 3 on the first 64 images, or of all n where those are fewer, unless a note says otherwise.
+
+- ratio: the peer's time over ours
+- robust: share of all n images that are right as attacked, by one float32 forward pass of the original model, for both
+- passes: forward and backward together, on those n images
+- floor: the part of our time that the bare passes take in our best mode
+- the peer gets the model as any library would: a float32 module in eval mode
+"""
+
+
+def entry(**values: Any) -> Entry:
+    """An entry with every field, floats to four digits. Raises ValueError for a subject that is not known."""
+    if values["subject"] not in SUBJECTS:
+        raise ValueError(f"found subject {values['subject']!r}, expected one of {', '.join(SUBJECTS)}")
+    return dict.fromkeys(FIELDS) | {name: _rounded(value) for name, value in values.items()}
+
+
+def replace(subject: str, entries: list[Entry], path: Path = JSON, page: Path = PAGE) -> None:
+    """Puts these entries in the place of the subject's old ones, and writes the page anew."""
+    old = artifacts.load_json(path) if path.exists() else []
+    together = [other for other in old if other["subject"] != subject] + entries
+    order = list(SUBJECTS)
+    together.sort(key=lambda each: order.index(each["subject"]))
+    artifacts.save_json(path, together)
+    artifacts.save_text(page, render(together))
+
+
+def render(entries: list[Entry]) -> str:
+    """The page, a table a subject."""
+    parts = [HEAD]
+    for subject, title in SUBJECTS.items():
+        own = [each for each in entries if each["subject"] == subject]
+        if own:
+            parts.append(f"## {title}\n\n`python benchmarks/{subject}.py`\n\n{_table(own)}{_notes(own)}")
+    machines = sorted({str(each["machine"]) for each in entries if each["machine"]})
+    parts.append("## Machine\n\n" + "".join(f"- {machine}\n" for machine in machines))
+    return "\n".join(parts)
+
+
+def _table(entries: list[Entry]) -> str:
+    columns = {
+        "model": "model", "peer": "peer", "norm": "norm", "n": "n", "ours_s": "ours, s", "peer_s": "peer, s",
+        "ratio": "ratio", "ours_robust": "ours robust", "peer_robust": "peer robust", "ours_passes": "our passes",
+        "peer_passes": "peer's passes", "floor_share": "floor",
+    }  # fmt: skip
+    extra = sorted({name for each in entries for name in each.get("measured", {})})
+    shown = {name: title for name, title in columns.items() if any(each.get(name) is not None for each in entries)}
+    head = [*shown.values(), *extra]
+    rows = [
+        [*(_cell(name, each.get(name)) for name in shown), *(_cell("", each.get("measured", {}).get(x)) for x in extra)]
+        for each in entries
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name in ("ours_robust", "peer_robust", "floor_share"):
+        return f"{value:.1%}"
+    if name in ("ours_passes", "peer_passes"):
+        return f"{value:,}"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _notes(entries: list[Entry]) -> str:
+    lines = []
+    for each in entries:
+        if each.get("note"):
+            lines.append(f"- {each['model']}: {each['note']}")
+        if each.get("disagree"):
+            lines.append(f"- {each['model']}{_norm(each)}: verdicts differ on these images: {_ids(each['disagree'])}")
+    return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _norm(each: Entry) -> str:
+    return f", {each['norm']}" if each.get("norm") else ""
+
+
+def _ids(disagree: dict[str, list[int]]) -> str:
+    return "; ".join(f"{who} {', '.join(map(str, ids))}" for who, ids in disagree.items())
+
+
+if __name__ == "__main__":
+    artifacts.save_text(PAGE, render(artifacts.load_json(JSON)))

@@ -1,0 +1,89 @@
+"""Times of several contestants that take turns, so that the load of the machine falls on all of them alike."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from pixelprune import runtime
+
+ROUNDS = 3
+BATCH = 128
+"""Images of a bare pass."""
+
+
+def alternate(contestants: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median seconds of each contestant; one turn of everyone, then the next."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            with stopwatch() as watch:
+                run()
+            seconds[name].append(watch.seconds)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+@dataclass
+class Watch:
+    seconds: float = 0.0
+
+
+@contextmanager
+def stopwatch() -> Iterator[Watch]:
+    """How long the block took, once it has ended."""
+    watch, start = Watch(), time.perf_counter()
+    yield watch
+    watch.seconds = time.perf_counter() - start
+
+
+def bare_passes(network: nn.Module, images: Tensor) -> dict[str, float]:
+    """Seconds an image of one forward pass, and of one forward with its backward to the image, in our best mode.
+
+    network: frozen, channels_last. No attack can be faster than its passes are here.
+    """
+    few = images[:BATCH]
+    best = runtime.computes_bfloat16(images.device)
+
+    def logits(points: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=best):
+            found: Tensor = network(points.contiguous(memory_format=torch.channels_last))
+        return found
+
+    def forward() -> None:
+        with torch.no_grad():
+            logits(few)
+
+    def both() -> None:
+        points = few.detach().requires_grad_()
+        torch.autograd.grad(logits(points).float().sum(), points)
+
+    forward()
+    both()
+    seconds = alternate({"forward": forward, "both": both}, rounds=5)
+    return {name: value / len(few) for name, value in seconds.items()}
+
+
+def floor_seconds(forward: int, backward: int, bare: Mapping[str, float]) -> float:
+    """What these passes cost at least."""
+    return backward * bare["both"] + max(forward - backward, 0) * bare["forward"]
+
+
+def machine() -> str:
+    """The processor, its threads in use, and torch."""
+    return f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} threads, torch {torch.__version__}"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

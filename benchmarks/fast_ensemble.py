@@ -1,0 +1,22 @@
+"""The fast ensemble with its defaults against the original AutoAttack standard: two networks, two trainings, two masks.
+
+Its schedule was chosen on other images and models than these.
+"""
+
+from common import compare
+from common.compare import Case
+from common.peers import OriginalAutoAttack
+
+from pixelprune import cli
+from pixelprune.attacks.fast import Fast
+
+MODELS = ("small-n_fgsm", "small-pgd", "small-random-n_fgsm", "small-centre-n_fgsm", "resnet18-n_fgsm")
+CASES = [Case(model, Fast(), OriginalAutoAttack(), timed=model == "small-n_fgsm") for model in MODELS]
+
+
+def main() -> None:
+    compare.run("fast_ensemble", CASES)
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)

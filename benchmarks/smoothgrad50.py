@@ -1,0 +1,104 @@
+"""SmoothGrad of 50 samples: captum. Correlation where both see the same noisy copies."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from common import models, passes, results, timing
+from common.models import Subject
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor, nn
+
+from pixelprune import cli, runtime
+from pixelprune.maps.class_gradient import predicted
+from pixelprune.maps.map import Source
+from pixelprune.maps.smoothgrad import SmoothGrad
+
+SAMPLES, TOGETHER = 50, 5
+"""Noisy copies of an image, and how many of them captum is told to hold at once."""
+IMAGES = {"small-natural": 64, "small-n_fgsm": 64, "resnet18-natural": 16}
+COMPARED = 8
+"""Images whose maps are compared."""
+OURS = SmoothGrad(name="smoothgrad", reads="models/none/natural/0", samples=SAMPLES)
+
+
+def main() -> None:
+    runtime.prepare()
+    results.replace("smoothgrad50", [_compare(name, count) for name, count in IMAGES.items()])
+
+
+def _compare(name: str, count: int) -> results.Entry:
+    entry = {"subject": "smoothgrad50", "model": name, "peer": "captum", "n": count}
+    try:
+        from captum.attr import NoiseTunnel, Saliency
+    except ImportError as error:
+        return results.entry(**entry, note=f"not run: {error}")
+    if not models.is_there(name):
+        return results.entry(**entry, note="not run: no weights yet, see `make bench`")
+    subject = models.load(name).part(slice(count))
+    classes = predicted(subject.original, subject.images)
+    tunnel, before = NoiseTunnel(Saliency(subject.original)), passes.snapshot(subject.original)
+
+    def peer() -> Tensor:
+        attributions: Tensor = tunnel.attribute(
+            subject.images, nt_type="smoothgrad_sq", nt_samples=SAMPLES, nt_samples_batch_size=TOGETHER,
+            stdevs=OURS.noise, target=classes, abs=False,
+        )  # fmt: skip
+        return attributions.sum(1)
+
+    seconds = timing.alternate({"ours": lambda: _ours(subject, subject.network), "peer": peer})
+    passes.assert_untouched(subject.original, before, "captum")
+    bare = timing.bare_passes(subject.network, subject.images)
+    floor = timing.floor_seconds((SAMPLES + 1) * count, SAMPLES * count, bare)
+    correlations = [
+        _correlation(subject, position, lambda copies, target: Saliency(subject.original).attribute(
+            copies, target=target, abs=False,
+        ))
+        for position in range(min(COMPARED, count))
+    ]  # fmt: skip
+    found = results.entry(
+        **entry, ours_s=seconds["ours"], peer_s=seconds["peer"], ratio=seconds["peer"] / seconds["ours"],
+        ours_passes=(2 * SAMPLES + 1) * count, peer_passes=2 * SAMPLES * count, floor_share=floor / seconds["ours"],
+        machine=timing.machine(),
+        measured={"Spearman, mean": float(np.mean(correlations)), "Spearman, least": float(np.min(correlations))},
+    )  # fmt: skip
+    print(f"smoothgrad50, {name}: ratio {found['ratio']:.2f}, {found['measured']}", flush=True)
+    return found
+
+
+def _ours(subject: Subject, model: Callable[[Tensor], Tensor]) -> Tensor:
+    return OURS(subject.images, subject.ids, Source(model=model))
+
+
+def _correlation(subject: Subject, position: int, gradient: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """Of our map of one image with the peer's gradients on the very copies that ours saw."""
+    one = subject.part(slice(position, position + 1))
+    recorder = Recorder(subject.network)
+    ours = _ours(one, recorder)
+    target = predicted(subject.original, one.images)
+    theirs = sum(gradient(copies, target.expand(len(copies))).square().sum((0, 1)) for copies in recorder.copies)
+    assert isinstance(theirs, Tensor)
+    return float(stats.spearmanr(_flat(ours), _flat(theirs)).statistic)
+
+
+class Recorder:
+    """A model that keeps the images whose gradient it is asked for."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.copies: list[Tensor] = []
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if images.requires_grad and torch.is_grad_enabled():
+            self.copies.append(images.detach().float().contiguous().clone())
+        logits: Tensor = self.network(images)
+        return logits
+
+
+def _flat(values: Tensor) -> NDArray[np.float32]:
+    return values.detach().flatten().numpy()
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)
