@@ -11,7 +11,7 @@ python stages/attack.py STRATEGY TRAINING SEED
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, params, pruned, runtime, selecting, state
+from pixelprune import artifacts, cli, parallel, params, pruned, runtime, selecting, state
 from pixelprune.attacks.catalog import Attack
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
@@ -22,6 +22,7 @@ from pixelprune.harness.settings import Evaluation
 
 
 def main(strategy: str, training: str, seed: str) -> None:
+    parallel.start()
     runtime.prepare()
     device = runtime.device()
     own, full = (Path("models", key, training, seed) for key in (strategy, "none"))
@@ -45,8 +46,11 @@ def main(strategy: str, training: str, seed: str) -> None:
     inputs += [Path("data/raw/test", f"{name}.npy") for name in ("images", "labels", "ids")]
     name = state.fingerprint(files=[state.file_digest(path) for path in inputs], images=settings.images)
     with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
-        card = run.evaluate(job, split.load(Path("data/raw"), "test"), out, folder, device)
-    artifacts.save_json(out / "card.json", card | {"strategy": strategy, "training": training, "seed": int(seed)})
+        with parallel.written_once(out) as place:
+            card = run.evaluate(job, split.load(Path("data/raw"), "test"), place, folder, device)
+            card |= {"strategy": strategy, "training": training, "seed": int(seed)}
+            artifacts.save_json(place / "card.json", card)
+        parallel.stop()
     print(f"attack {strategy} {training} {seed}: {card['attacked']} images, {card['passes']['backward']:,} gradients")
 
 

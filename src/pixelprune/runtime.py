@@ -10,10 +10,12 @@ import sys
 import torch
 from torch import nn
 
+from pixelprune import parallel
+
 
 def device() -> torch.device:
-    """The accelerator where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator where there is one, this process's own where several share a stage; else the processor."""
+    return torch.device("cuda", parallel.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def computes_bfloat16(target: torch.device) -> bool:
@@ -36,7 +38,8 @@ def prepare() -> None:
 
     glibc gives blocks of more than 32 MB back to the system at once, and every training step faults them in again.
     """
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(cores // parallel.on_this_machine(), 1))
     # Two threads that call MKL's vector mathematics for the first time at once race (torch 2.13): one of them may get
     # a coarser exp for that call, and attacks then differ from run to run. So its first call is made by one thread.
     torch.zeros(1).exp()

@@ -16,6 +16,7 @@ from typing import Any
 import filelock
 import torch
 
+from pixelprune import parallel
 from pixelprune.errors import ArtifactError
 
 FOLDER = Path(".pixelprune/state")
@@ -38,11 +39,15 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def locked(name: str, wait: float = 600) -> Iterator[Path]:
-    """The state folder of a piece of work, held by this process alone.
+    """The state folder of a piece of work, held by this process, or by the first of those that share a stage.
 
     A stage whose dvc was killed may still be running: then we say so, and wait for it at most `wait` seconds.
     """
     folder = FOLDER / name
+    if not parallel.first():
+        parallel.wait()
+        yield folder
+        return
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,6 +62,7 @@ def locked(name: str, wait: float = 600) -> Iterator[Path]:
         except filelock.Timeout:
             raise ArtifactError(f"{folder}: still held after {wait:.0f} s. End that process, then run again.") from None
     folder.mkdir(exist_ok=True)
+    parallel.wait()
     try:
         yield folder
     finally:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, cli, closure, runtime, state
+from pixelprune import artifacts, cli, closure, parallel, runtime, state
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.diary import keeping
@@ -142,13 +142,30 @@ def _attack(
         return f"{int((found.margin <= 0).sum())} of {len(batch)} images stand"
 
     for number, chunk in cli.progress(parts, what, state=state):
+        if parallel.owner(number) != parallel.rank():
+            continue
         index = chunk[found.margin[chunk] <= 0]
         pages = Pages(path.with_name(f"{path.name}-{number}"), spent, index.cpu(), cli.teller(what))
         if len(index):
             _attack_chunk(batch, access, keeping(attack, pages), ball, found, words, index, spent)
-        _save(path, found, spent, batch, done=number + 1)
-        pages.close()
+        if parallel.count() == 1:
+            _save(path, found, spent, batch, done=number + 1)
+            pages.close()
+    if parallel.count() > 1 and parts:
+        for number, chunk in parts:
+            _hand_out(found, spent, chunk, parallel.owner(number))
+        if parallel.first():
+            _save(path, found, spent, batch, done=parts[-1][0] + 1)
     return spent
+
+
+def _hand_out(found: Found, spent: Budget, chunk: Tensor, source: int) -> None:
+    """What process `source` found against these images, to all others."""
+    for name in Found.FIELDS:
+        parallel.hand_out(getattr(found, name), chunk, source)
+    parallel.hand_out(found.points, chunk[chunk < len(found.points)], source)
+    for kind in (spent.forward, spent.backward):
+        parallel.hand_out(kind, chunk.cpu(), source)
 
 
 def chunks(images: Tensor) -> tuple[Tensor, ...]:

@@ -1,0 +1,100 @@
+"""Several processes at one stage: PIXELPRUNE_PROCESSES=2 python stages/attack.py ..., or the same under torchrun.
+
+All of them do the same work but for what is shared out: chunks of attacked images, slices of a training batch. The
+first one alone writes and speaks. On accelerators each has one of its own (nccl), else they share the cores (gloo).
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+VARIABLE = "PIXELPRUNE_PROCESSES"
+
+
+def start() -> None:
+    """Called first by a stage that can be shared. Starts the others, or joins them; alone, does nothing."""
+    wanted = os.environ.get(VARIABLE, "1")
+    if "RANK" not in os.environ and wanted.isdecimal() and int(wanted) > 1:
+        run = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={int(wanted)}"]
+        sys.stdout.flush()
+        os.execv(run[0], [*run, *sys.argv])
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if not first():
+            sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open to the end)
+
+
+def stop() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def count() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def first() -> bool:
+    return rank() == 0
+
+
+def on_this_machine() -> int:
+    """How many of the processes run here."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+
+
+def local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0")) if dist.is_initialized() else 0
+
+
+def wait() -> None:
+    """Until all are here."""
+    if count() > 1:
+        dist.barrier()
+
+
+def owner(number: int) -> int:
+    """Which process does this piece of the work."""
+    return number % count()
+
+
+def hand_out(values: Tensor, rows: Tensor, source: int) -> None:
+    """values[rows] of process `source`, copied to all others, in place. rows: int64."""
+    if count() > 1 and len(rows):
+        part = values[rows].contiguous()
+        dist.broadcast(part, source)
+        values[rows] = part
+
+
+def own_slice(size: int) -> slice:
+    """This process's share of so many rows: equal parts, the rest to the last."""
+    each = size // count()
+    return slice(rank() * each, size if rank() == count() - 1 else (rank() + 1) * each)
+
+
+def average(values: Iterable[Tensor]) -> None:
+    """The mean over all processes, in place."""
+    if count() > 1:
+        for value in values:
+            dist.all_reduce(value)
+            value /= count()
+
+
+@contextmanager
+def written_once(out: Path) -> Iterator[Path]:
+    """Where this process writes: `out` for the first, a folder that is thrown away for the others."""
+    if first():
+        yield out
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
