@@ -22,6 +22,7 @@ from pixelprune.maps.map import Source
 from pixelprune.models import store
 from pixelprune.models.catalog import Network
 from pixelprune.models.network import NetworkOptions
+from pixelprune.models.quick import quick
 from pixelprune.models.softened import softened
 from pixelprune.sampling import torch_generator
 from pixelprune.segmenters.catalog import Segmenter
@@ -72,7 +73,7 @@ class Selector:
         def source(device: torch.device) -> Source:
             true = self._source(device)
             model = softened(true.model) if isinstance(true.model, torch.nn.Module) else None
-            return replace(true, foreground=foreground, model=model)
+            return replace(true, foreground=foreground, model=model, quick=None)
 
         return lambda images, ids: self.map(images, ids, source(images.device))
 
@@ -80,7 +81,8 @@ class Selector:
         state = {name.removeprefix("state."): t for name, t in self.tensors.items() if name.startswith("state.")}
         model = None if self.network is None else _network(self.network, self.tensors).to(device)
         learned = {name: tensor.to(device) for name, tensor in state.items()}
-        return Source(foreground=self.foreground(), model=model, state=learned)
+        fast = None if model is None else quick(model)
+        return Source(foreground=self.foreground(), model=model, state=learned, quick=fast)
 
     def save(self, folder: Path) -> None:
         artifacts.save_tensors(folder / TENSORS, self.tensors)
