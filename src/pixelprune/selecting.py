@@ -22,6 +22,7 @@ from pixelprune.maps.map import Source
 from pixelprune.models import store
 from pixelprune.models.catalog import Network
 from pixelprune.models.network import NetworkOptions
+from pixelprune.models.quick import quick
 from pixelprune.models.softened import softened
 from pixelprune.sampling import torch_generator
 from pixelprune.segmenters.catalog import Segmenter
@@ -71,7 +72,7 @@ class Selector:
         def source(device: torch.device) -> Source:
             true = self._source(device)
             model = softened(true.model) if isinstance(true.model, torch.nn.Module) else None
-            return replace(true, foreground=self._surrogate(device), model=model)
+            return replace(true, foreground=self._surrogate(device), model=model, quick=None)
 
         return lambda images, ids: self.map(images, ids, source(images.device))
 
@@ -79,7 +80,8 @@ class Selector:
         foreground = None if self.segmenter is None else _segmenting(self.segmenter)
         model = None if self.network is None else _network(self.network, self._part("network.")).to(device)
         learned = {name: tensor.to(device) for name, tensor in self._part("state.").items()}
-        return Source(foreground=foreground, model=model, state=learned)
+        fast = None if model is None else quick(model)
+        return Source(foreground=foreground, model=model, state=learned, quick=fast)
 
     def _surrogate(self, device: torch.device) -> Rank | None:
         if self.segmenter is None:

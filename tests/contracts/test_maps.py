@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from pixelprune.errors import ArtifactError
-from pixelprune.maps import class_gradient
+from pixelprune.maps import class_gradient, many_gradients
 from pixelprune.maps.catalog import Map
 from pixelprune.maps.map import MapOptions, Source
 
 MEMBERS = get_args(get_args(Map)[0])
 READS = {"nothing": "data/raw", "foreground": "data/segments/s", "model": "models/none/natural/0"}
-BY_ID = {"random-per_image", "shifted", "blobs", "smoothgrad", "smoothgrad-squared"}
+BY_ID = {"random-per_image", "shifted", "blobs", "smoothgrad", "smoothgrad-squared", "vargrad"}
 """The variants whose map depends on the image's id."""
 PIECEWISE = {"blobs"}
 """Dynamic, but without a gradient; their files say so."""
@@ -110,7 +110,8 @@ def test_the_other_images_of_the_call_do_not_matter(member, images, source, monk
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
     order = np.array([4, 1, 5])
     torch.testing.assert_close(member(images[order], IDS[order], given), together[order], atol=1e-5, rtol=0)
-    monkeypatch.setattr(class_gradient, "CHUNK", 2 * HEIGHT * WIDTH)
+    for module in (class_gradient, many_gradients):
+        monkeypatch.setattr(module, "CHUNK", 2 * HEIGHT * WIDTH)
     torch.testing.assert_close(member(images, IDS, given), together, atol=1e-5, rtol=0)
 
 

@@ -1,27 +1,35 @@
 """Maps against closed forms, brute force and other implementations."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest, spearmanr
 from sklearn.decomposition import PCA as ReferencePCA
 
-from pixelprune import sampling
-from pixelprune.maps import class_gradient, components
+from pixelprune import runtime, sampling
+from pixelprune.maps import class_gradient, components, many_gradients
 from pixelprune.maps.background import Background
 from pixelprune.maps.blobs import Blobs
 from pixelprune.maps.centre import Centre
 from pixelprune.maps.foreground import Foreground
 from pixelprune.maps.gradient import Gradient
 from pixelprune.maps.image_pca import ImagePCA
+from pixelprune.maps.integrated_gradients import IntegratedGradients
+from pixelprune.maps.many_gradients import Rows
 from pixelprune.maps.map import Source
+from pixelprune.maps.noisy import copies
 from pixelprune.maps.pca import PCA
 from pixelprune.maps.random import Random
 from pixelprune.maps.shift import circular_shift, offsets
 from pixelprune.maps.shifted import Shifted
 from pixelprune.maps.smoothgrad import SmoothGrad
 from pixelprune.maps.sobel import Sobel
+from pixelprune.maps.vargrad import VarGrad
 from pixelprune.maps.variance import Variance
+from pixelprune.models.quick import quick
+from pixelprune.models.residual import Residual
 
 SEGMENTS = "data/segments/s"
 RUN = "models/none/natural/0"
@@ -92,13 +100,10 @@ def test_smoothgrad_of_a_quadratic_model_is_its_closed_form(images, squared):
         return torch.stack([value, value - 1], dim=1)
 
     found = member(images, ids, Source(model=model))
-    for position, image in enumerate(ids):
-        generator = sampling.numpy_generator(9, "smoothgrad", int(image))
-        xi = torch.from_numpy(np.stack([generator.standard_normal(SHAPE, dtype=np.float32) for _ in range(4)]))
-        x = images[position]
-        gradients = scale * (x + 0.2 * (x.max() - x.min()) * xi)
-        expected = (gradients**2 if squared else gradients.abs()).mean(0).sum(0)
-        torch.testing.assert_close(found[position], expected / expected.max())
+    noisy = copies(Rows(images, ids, torch.zeros(7)), range(4), 0.2, 9)
+    gradients = scale * noisy
+    expected = (gradients**2 if squared else gradients.abs()).mean(1).sum(1)
+    torch.testing.assert_close(found, expected / expected.amax((1, 2), keepdim=True))
 
 
 def test_smoothgrad_approaches_its_expectation(images):
@@ -122,12 +127,178 @@ def test_the_class_predicted_on_the_clean_image_is_explained():
     assert found.sum() == 1
 
 
-def test_gradient_maps_pass_no_more_images_than_a_chunk(images, monkeypatch):
-    monkeypatch.setattr(class_gradient, "CHUNK", 3 * 30)
-    for member in (Gradient(name="gradient", reads=RUN), SmoothGrad(name="smoothgrad", reads=RUN, samples=20)):
-        model = Linear()
-        member(images, np.arange(7), Source(model=model))
-        assert model.largest == 3
+GRADIENT_MAPS = [
+    Gradient(name="gradient", reads=RUN),
+    SmoothGrad(name="smoothgrad", reads=RUN, samples=20),
+    SmoothGrad(name="smoothgrad", reads=RUN, samples=5, squared=False),
+    VarGrad(name="vargrad", reads=RUN, samples=20),
+    IntegratedGradients(name="integrated_gradients", reads=RUN, steps=20),
+]
+every_gradient_map = pytest.mark.parametrize("member", GRADIENT_MAPS, ids=str)
+
+
+def bent(activation, dtype=torch.float64):
+    """A small network from SHAPE to 4 logits, with a bend in it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        layers = torch.nn.Conv2d(3, 8, 3), activation, torch.nn.Flatten(), torch.nn.Linear(8 * 3 * 4, 4)
+    return torch.nn.Sequential(*layers).to(dtype).requires_grad_(False)
+
+
+def one_by_one(model, points, classes):
+    """d z_t / d point, each point for itself; points (N, s, C, H, W)."""
+    found = torch.empty_like(points)
+    for row, own in enumerate(points):
+        for number, point in enumerate(own):
+            point = point.clone().requires_grad_()
+            (found[row, number],) = torch.autograd.grad(model(point[None])[0, classes[row]], point)
+    return found
+
+
+@pytest.mark.parametrize("chunk", [30 * 3, 30 * 50])
+def test_smoothgrad_and_vargrad_equal_brute_force(images, monkeypatch, chunk):
+    """Over the same copies: mean of squares, mean of sizes, variance. The first is the last plus the squared mean."""
+    monkeypatch.setattr(many_gradients, "CHUNK", chunk)
+    model, ids, x = bent(torch.nn.ReLU()), np.array([5, 3, 8, 1, 0, 2, 77]), images.double()
+    classes = model(x).argmax(1)
+    gradients = one_by_one(model, copies(Rows(x, ids, classes), range(11), 0.3, 6), classes)
+    squares, variance = gradients.square().mean(1), gradients.var(1, correction=0)
+    torch.testing.assert_close(squares, variance + gradients.mean(1).square())
+    options = {"reads": RUN, "samples": 11, "noise": 0.3, "seed": 6}
+    for member, expected in [
+        (SmoothGrad(name="smoothgrad", **options), squares),
+        (SmoothGrad(name="smoothgrad", squared=False, **options), gradients.abs().mean(1)),
+        (VarGrad(name="vargrad", **options), variance),
+    ]:
+        expected = expected.sum(1)
+        found = member(x, ids, Source(model=model))
+        torch.testing.assert_close(found, expected / expected.amax((1, 2), keepdim=True), atol=1e-9, rtol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [30 * 3, 30 * 50])
+def test_vargrad_of_a_linear_model_is_zero_and_not_rounding(images, monkeypatch, chunk):
+    monkeypatch.setattr(many_gradients, "CHUNK", chunk)
+    found = VarGrad(name="vargrad", reads=RUN, samples=20)(images, np.arange(7), Source(model=Linear()))
+    assert (found == 0).all()
+
+
+def test_copies_are_normal_and_belong_to_seed_image_and_number(images):
+    x = rand(3, 3, 16, 16, seed=2)
+    x[0] *= 0.5
+    ids = np.array([4, 9, 2])
+    rows = Rows(x, ids, torch.zeros(3))
+    found = copies(rows, range(40), 0.2, 1)
+    xi = (found - x[:, None]) / (0.2 * (x.amax((1, 2, 3)) - x.amin((1, 2, 3)))).view(-1, 1, 1, 1, 1)
+    assert kstest(xi[:, :, :, :8].flatten(), "norm").pvalue > 1e-3
+    assert kstest(xi[:, :, :, 8:].flatten(), "norm").pvalue > 1e-3
+    flat = xi.flatten(0, 1).flatten(1)
+    assert (torch.corrcoef(flat) - torch.eye(120)).abs().max() < 0.2  # 768 numbers: 5.5 standard deviations
+    alone = copies(Rows(x[1:2], ids[1:2], torch.zeros(1)), range(7, 9), 0.2, 1)
+    assert torch.equal(alone, found[1:2, 7:9])
+    assert not torch.isclose(copies(rows, range(40), 0.2, 2), found).any(-1).all()
+    odd = copies(Rows(images, np.arange(7), torch.zeros(7))._replace(images=images[:, :, :, :5]), range(1), 1.0, 0)
+    assert odd.shape == (7, 1, 3, 5, 5)
+
+
+@pytest.mark.parametrize("baseline", [0.0, 0.5])
+def test_integrated_gradients_of_a_linear_model_are_weight_times_way(images, baseline):
+    model = Linear()
+    member = IntegratedGradients(name="integrated_gradients", reads=RUN, steps=3, baseline=baseline)
+    found = member.attributions(images, np.arange(7), Source(model=model))
+    torch.testing.assert_close(found, (images - baseline) * model.weight[model(images).argmax(1)])
+    expected = found.abs().sum(1)
+    maps = member(images, np.arange(7), Source(model=model))
+    torch.testing.assert_close(maps, expected / expected.amax((1, 2), keepdim=True))
+
+
+@pytest.mark.parametrize("baseline", [0.0, 0.5])
+@pytest.mark.parametrize(
+    "activation, steps", [(torch.nn.Softplus(4), 32), (torch.nn.ReLU(), 1000)], ids=["smooth", "relu"]
+)
+def test_integrated_gradients_are_complete(images, monkeypatch, baseline, activation, steps):
+    """They sum to the difference of the logits, within 1 %; where kinks stand on the way, with steps enough."""
+    monkeypatch.setattr(many_gradients, "CHUNK", 30 * 300)
+    model, x = bent(activation), images.double()
+    t = model(x).argmax(1, keepdim=True)
+    member = IntegratedGradients(name="integrated_gradients", reads=RUN, baseline=baseline, steps=steps)
+    found = member.attributions(x, np.arange(7), Source(model=model))
+    expected = (model(x) - model(torch.full_like(x, baseline))).gather(1, t)[:, 0]
+    torch.testing.assert_close(found.sum((1, 2, 3)), expected, rtol=0.01, atol=0)
+
+
+def test_integrated_gradients_take_the_middle_of_each_step(images):
+    """The gradient of a square is linear on the way, and the middle rule exact: one step is enough."""
+    member = IntegratedGradients(name="integrated_gradients", reads=RUN, steps=1)
+    found = member.attributions(
+        images, np.arange(7), Source(model=lambda points: points.square().flatten(1).sum(1, keepdim=True))
+    )
+    torch.testing.assert_close(found, images.square())
+
+
+@every_gradient_map
+def test_gradient_maps_pass_no_more_images_than_a_chunk(member, images, monkeypatch):
+    """Whatever the images and their samples: memory is that of a chunk."""
+    for module in (class_gradient, many_gradients):
+        monkeypatch.setattr(module, "CHUNK", 32 * 30)
+    for samples, repeats in ((2, 20), (20, 1), (500, 1)):
+        count = {"gradient": {}, "integrated_gradients": {"steps": samples}}.get(member.name, {"samples": samples})
+        model, many = Linear(), images.repeat(repeats, 1, 1, 1)
+        member.model_copy(update=count)(many, np.arange(len(many)), Source(model=model))
+        assert model.largest <= 32
+
+
+@every_gradient_map
+def test_the_gradient_of_a_map_is_that_of_finite_differences(member, images):
+    model = bent(torch.nn.Softplus(4))
+    x = images[:2].double().requires_grad_()
+    few = member.model_copy(update={"samples": 3} if hasattr(member, "samples") else {"steps": 3})
+    assert torch.autograd.gradcheck(lambda x: few(x, np.arange(2), Source(model=model)), x, atol=1e-6, fast_mode=True)
+
+
+@pytest.mark.parametrize("member", GRADIENT_MAPS[1:], ids=str)
+def test_a_map_that_is_differentiated_keeps_nothing_of_the_network(member, images):
+    """Activations of every sample would grow with the samples; they are computed again on the way back."""
+    maps = member(images.double().requires_grad_(), np.arange(7), Source(model=bent(torch.nn.Softplus(4))))
+    found, todo = set(), [maps.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            todo += [before for before, _ in node.next_functions]
+    names = {node.name() for node in found}
+    assert any("Recomputed" in name for name in names)
+    assert not any(word in name for name in names for word in ("Conv", "Softplus", "Addmm"))
+
+
+@pytest.fixture
+def network():
+    """With running statistics of its own, in eval mode."""
+    made = Residual(widths=(8, 16), stride=1).build(4, sampling.torch_generator(3))
+    with torch.no_grad():
+        made(rand(64, 3, 16, 16, seed=8))
+    return made.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("member", GRADIENT_MAPS[1:], ids=str)
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_quick_network_ranks_as_the_network_does(member, network, monkeypatch, bfloat16):
+    """And what it makes of an image does not feel the others, to the bit: chunks have one shape."""
+    monkeypatch.setattr(runtime, "computes_bfloat16", lambda device: bfloat16)
+    monkeypatch.setattr(many_gradients, "CHUNK", 256 * 48)
+    images, ids = rand(4, 3, 16, 16), np.arange(4)
+    source = Source(model=network, quick=quick(network))
+    found, exact = member(images, ids, source), member(images, ids, Source(model=network))
+    assert not torch.equal(found, exact)
+    assert min(spearmanr(a.flatten(), b.flatten())[0] for a, b in zip(found, exact)) > 0.99
+    assert torch.equal(torch.cat([member(images[i : i + 1], ids[i : i + 1], source) for i in range(4)]), found)
+
+
+def test_the_class_explained_is_the_networks_own_and_not_the_quick_ones(images):
+    model = Linear()
+    source = Source(model=model, quick=lambda points: model(points).flip(1))
+    found = SmoothGrad(name="smoothgrad", reads=RUN, samples=3)(images, np.arange(7), source)
+    expected = model.weight[3 - model(images).argmax(1)].square().sum(1)
+    torch.testing.assert_close(found, expected / expected.amax((1, 2), keepdim=True))
 
 
 def test_gradient_maps_answer_the_model_and_leave_its_parameters_alone(images):
@@ -179,6 +350,23 @@ def test_pca_with_all_components_is_the_variance(training):
     torch.testing.assert_close(
         score, Variance(name="variance", reads="data/raw").fit(training)["score"], rtol=1e-5, atol=1e-8
     )
+
+
+@pytest.mark.parametrize("member", [
+    PCA(name="pca", reads="data/raw", components=4),
+    ImagePCA(name="image_pca", reads="data/raw", components=4),
+    Variance(name="variance", reads="data/raw"),
+], ids=str)  # fmt: skip
+def test_learning_takes_no_more_memory_for_more_images(member):
+    peaks = []
+    for count in (2_000, 20_000):
+        images = np.random.default_rng(0).integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
+        tracemalloc.start()
+        member.fit(images)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 20_000 * 108 * 2  # less than the images themselves as float16
 
 
 def test_pca_of_flat_images_is_zero():

@@ -11,11 +11,13 @@ from pixelprune.maps.constant import Constant
 from pixelprune.maps.foreground import Foreground
 from pixelprune.maps.gradient import Gradient
 from pixelprune.maps.image_pca import ImagePCA
+from pixelprune.maps.integrated_gradients import IntegratedGradients
 from pixelprune.maps.pca import PCA
 from pixelprune.maps.random import Random
 from pixelprune.maps.shifted import Shifted
 from pixelprune.maps.smoothgrad import SmoothGrad
 from pixelprune.maps.sobel import Sobel
+from pixelprune.maps.vargrad import VarGrad
 from pixelprune.maps.variance import Variance
 
 Map = Annotated[
@@ -26,11 +28,13 @@ Map = Annotated[
     | Foreground
     | Gradient
     | ImagePCA
+    | IntegratedGradients
     | PCA
     | Random
     | Shifted
     | SmoothGrad
     | Sobel
+    | VarGrad
     | Variance,
     Field(discriminator="name"),
 ]

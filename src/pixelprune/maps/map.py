@@ -26,6 +26,8 @@ class Source:
     """Images float32 (N, C, H, W) -> logits (N, K), in eval mode."""
     state: Mapping[str, Tensor] = field(default_factory=dict)
     """What `fit` learned from the training images."""
+    quick: Callable[[Tensor], Tensor] | None = None
+    """Nearly the same function as `model` in less time, for gradients at many points; None: the model itself."""
 
     def probability(self, images: Tensor, ids: Ids) -> Tensor:
         """The foreground probability of the images, float32 (N, H, W). Raises ArtifactError where there is none."""

@@ -11,14 +11,13 @@ As there, noisy copies are not clipped to [0, 1].
 
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune import sampling
-from pixelprune.maps.class_gradient import chunks, class_gradient, predicted
+from pixelprune.maps.many_gradients import Rows, blocks, gradients
 from pixelprune.maps.map import Ids, MapOptions, Source, Weights, per_image_scale
+from pixelprune.maps.noisy import copies
 
 
 class SmoothGrad(MapOptions):
@@ -33,21 +32,12 @@ class SmoothGrad(MapOptions):
 
     def __call__(self, images: Tensor, ids: Ids, source: Source) -> Tensor:
         """In [0, 1], relative to the largest of the image. The noise is a function of seed, image id and sample."""
-        maps = [images.new_empty(0, *images.shape[2:])]
-        for part in chunks(images):
-            maps.append(self._chunk(images[part], ids[part], source))
-        return torch.cat(maps)
 
-    def _chunk(self, images: Tensor, ids: Ids, source: Source) -> Tensor:
-        model = source.classifier()
-        classes = predicted(model, images)
-        spread = self.noise * (images.amax((1, 2, 3), keepdim=True) - images.amin((1, 2, 3), keepdim=True))
-        # One generator an image, drawn from sample by sample: memory does not grow with the samples.
-        generators = [sampling.numpy_generator(self.seed, "smoothgrad", int(image)) for image in ids]
-        total = images.new_zeros(len(images), *images.shape[2:])
-        for _ in range(self.samples):
-            draws = np.stack([each.standard_normal(images.shape[1:], dtype=np.float32) for each in generators])
-            noisy = images + spread * torch.from_numpy(draws).to(images.device)
-            gradient = class_gradient(model, noisy, classes)
-            total = total + (gradient.square() if self.squared else gradient.abs()).sum(1)
-        return per_image_scale(total / self.samples)
+        def magnitude(rows: Rows, numbers: range) -> Tensor:
+            found = gradients(source, copies(rows, numbers, self.noise, self.seed), rows.classes)
+            return (found.square() if self.squared else found.abs()).sum((1, 2))
+
+        maps = [images.new_empty(0, *images.shape[2:])]
+        for run in blocks(images, ids, source, self.samples, magnitude):
+            maps.append(per_image_scale(sum(run, torch.zeros(())) / self.samples))
+        return torch.cat(maps)

@@ -7,5 +7,6 @@ from pydantic import Field
 from pixelprune.training.n_fgsm import NFGSM
 from pixelprune.training.natural import Natural
 from pixelprune.training.pgd import PGDTraining
+from pixelprune.training.trades import TRADES
 
-Training = Annotated[Natural | NFGSM | PGDTraining, Field(discriminator="name")]
+Training = Annotated[Natural | NFGSM | PGDTraining | TRADES, Field(discriminator="name")]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pixelprune import artifacts, runtime, sampling
 from pixelprune.attacks.balls import LinfBall
@@ -116,7 +115,6 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
     order = torch.randperm(len(data), generator=sampling.torch_generator(task.seed, "order", epoch))
     placing = sampling.torch_generator(task.seed, "augment", epoch)
     noise = sampling.torch_generator(task.seed, "perturb", epoch, device=device)
-    network.train()
     total_loss, right = torch.zeros((), device=device), torch.zeros((), device=device)
     for number in range(batches):
         step = (epoch - 1) * batches + number
@@ -125,9 +123,11 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
         chosen = order[number * batch : (number + 1) * batch].to(device)
         images, labels, masks = _augmented(data, chosen, task, placing)
         with torch.autocast(device.type, torch.bfloat16, enabled=task.bfloat16):
-            images = training.perturb(FrozenModel(network, masks, task.fill), images, labels, masks, noise)
-            logits = network(task.fill(images, masks))
-            loss = functional.cross_entropy(logits, labels)
+            model = FrozenModel(network, masks, task.fill)
+            network.train(training.perturbs_in == "train")
+            perturbed = training.perturb(model, images, labels, masks, noise)
+            network.train()
+            loss, logits = training.loss(model, images, perturbed, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

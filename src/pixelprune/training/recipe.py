@@ -1,19 +1,24 @@
-"""What every training shares: the options of the loop, and the place where a member perturbs its images."""
+"""What every training shares: the options of the loop, how a member perturbs its images, and its loss."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from pixelprune.attacks.narrowing import Model
 from pixelprune.options import Options
 
 
 class TrainingOptions(Options):
-    """A way to learn weights. Members define `perturb`."""
+    """A way to learn weights. Members define `perturb`, and `loss` where it is another.
+
+    perturbs_in: the mode of the network while `perturb` asks it; in train mode BatchNorm counts those batches too.
+    """
 
     name: str
+    perturbs_in: ClassVar[Literal["train", "eval"]] = "train"
     epochs: int = Field(8, ge=1, description="Passes over the training images.")
     batch: int = Field(128, ge=2, description="Images of one step.")
     learning_rate: float = Field(0.2, gt=0, description="Peak of the one-cycle schedule.")
@@ -36,3 +41,8 @@ class TrainingOptions(Options):
         model: images -> logits of the network being trained, pruning included. mask: bool (N, 1, H, W), true = kept.
         """
         raise NotImplementedError
+
+    def loss(self, model: Model, images: Tensor, perturbed: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What a step lowers, a scalar, and the logits (N, K) of the perturbed images; the network is in train mode."""
+        logits = model(perturbed)
+        return functional.cross_entropy(logits, labels), logits
