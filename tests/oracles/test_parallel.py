@@ -1,4 +1,4 @@
-"""Several processes at one ladder: what comes of it does not depend on their number."""
+"""Several processes at one stage: neither what an attack finds nor the gradient of a training depends on their number."""
 
 import os
 import subprocess
@@ -6,17 +6,26 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-SCRIPT = Path(__file__).with_name("shared_climb.py")
+from pixelprune import artifacts
+
+HERE = Path(__file__).parent
 
 
-def climbed(folder: Path, processes: int, state: str | None = None) -> dict[str, bytes]:
+def run(script: str, folder: Path, processes: int, state: str | None = None) -> Path:
+    """The folder that the script, run by so many processes, wrote to."""
     out = folder / f"out{processes}{state or ''}"
     environment = {**os.environ, "PIXELPRUNE_PROCESSES": str(processes), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, str(SCRIPT), str(folder / (state or f"state{processes}")), str(out)]
+    words = [sys.executable, str(HERE / script), str(folder / (state or f"state{processes}")), str(out)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (out / "processes").read_text() == str(processes)
+    return out
+
+
+def climbed(folder: Path, processes: int, state: str | None = None) -> dict[str, bytes]:
+    out = run("shared_climb.py", folder, processes, state)
     return {name: (out / name).read_bytes() for name in ("rows.csv", "examples.npy")}
 
 
@@ -42,3 +51,15 @@ def test_what_one_process_left_behind_two_go_on_with(alone, tmp_path: Path) -> N
     assert climbed(tmp_path, 2, "left") == whole
     assert {name: (tmp_path / "left" / name).stat().st_mtime_ns for name in times} == times
     assert len(list((tmp_path / "left").iterdir())) == 6
+
+
+def test_two_processes_train_along_the_gradient_of_one(tmp_path: Path) -> None:
+    weights, curves = [], []
+    for processes in (1, 2):
+        out = run("shared_training.py", tmp_path, processes)
+        weights.append(artifacts.load_tensors(out / "last.safetensors"))
+        curves.append(artifacts.load_json(out / "curve.json"))
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, atol=1e-5, rtol=1e-4)
+    for one, other in zip(*curves, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)

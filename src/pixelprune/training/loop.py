@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pixelprune import artifacts, runtime, sampling
+from pixelprune import artifacts, parallel, runtime, sampling
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.pgd import PGD
 from pixelprune.draws import Draws
@@ -88,7 +88,7 @@ def train(network: nn.Module, task: Task, state: Path | None, each_epoch: Callab
             )
         row |= _validate(network, task)
         _judge(outcome, row, network, training)
-        if state is not None:
+        if state is not None and parallel.first():
             _checkpoint(state, network, optimizer, outcome)
         left = (time.monotonic() - start) / (epoch - first + 1) * (training.epochs - epoch)
         each_epoch(
@@ -114,14 +114,16 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
     batches = len(data) // batch
     order = torch.randperm(len(data), generator=sampling.torch_generator(task.seed, "order", epoch))
     placing = sampling.torch_generator(task.seed, "augment", epoch)
-    noise = sampling.torch_generator(task.seed, "perturb", epoch, device=device)
+    own_words = (parallel.rank(),) if parallel.rank() else ()
+    noise = sampling.torch_generator(task.seed, "perturb", epoch, *own_words, device=device)
     total_loss, right = torch.zeros((), device=device), torch.zeros((), device=device)
     for number in range(batches):
         step = (epoch - 1) * batches + number
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, training.epochs * batches, training.learning_rate)
         chosen = order[number * batch : (number + 1) * batch].to(device)
-        images, labels, masks = _augmented(data, chosen, task, placing)
+        own = parallel.own_slice(len(chosen))
+        images, labels, masks = (part[own] for part in _augmented(data, chosen, task, placing))
         with torch.autocast(device.type, torch.bfloat16, enabled=task.bfloat16):
             model = FrozenModel(network, masks, task.fill)
             network.train(training.perturbs_in == "train")
@@ -130,14 +132,17 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
             loss, logits = training.loss(model, images, perturbed, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        parallel.average(weight.grad for weight in network.parameters() if weight.grad is not None)
         optimizer.step()
         total_loss += loss.detach()
         right += (logits.argmax(1) == labels).sum()
+    # Each process saw other images: what BatchNorm counted, and what is told of the epoch, is the mean over all.
+    parallel.average([*(buffer for buffer in network.buffers() if buffer.is_floating_point()), total_loss, right])
     return {
         "epoch": epoch,
         "learning_rate": optimizer.param_groups[0]["lr"],
         "train_loss": total_loss.item() / batches,
-        "train_accuracy": right.item() / (batches * batch),
+        "train_accuracy": right.item() * parallel.count() / (batches * batch),
     }
 
 

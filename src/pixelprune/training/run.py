@@ -7,7 +7,7 @@ from typing import Any
 import pandas
 import torch
 
-from pixelprune import artifacts, closure, pruned, runtime, sampling, state
+from pixelprune import artifacts, closure, parallel, pruned, runtime, sampling, state
 from pixelprune.datasets import split
 from pixelprune.models import store
 from pixelprune.models.network import NetworkOptions, Normalize, multiply_adds
@@ -49,7 +49,7 @@ def train(
         seed=seed,
         files=[state.file_digest(path) for path in [*files, pruned_folder / "train.npy", pruned_folder / "card.json"]],
         code=closure.digest(sources(network, training)),
-        device=[device.type, task.bfloat16],
+        device=[device.type, task.bfloat16, parallel.count()],
     )
     with state.locked(name) as folder:
         outcome = loop.train(model, task, folder, each_epoch=lambda line: print(f"  {line}", flush=True))
@@ -68,7 +68,9 @@ def train(
         curve = pandas.DataFrame(outcome.curve, columns=list(loop.CURVE)).astype({"epoch": int})
         artifacts.save_text(out / "curve.csv", curve.to_csv(index=False, float_format="%.6g"))
         artifacts.save_json(out / "card.json", card)
-        state.forget(folder)
+        parallel.wait()
+        if parallel.first():
+            state.forget(folder)
     return card
 
 
