@@ -1,6 +1,6 @@
 """A cheap ensemble: a few steps up the margin, then towards the nearest classes, then long runs.
 
-Most images that fall at all fall within ten steps up the margin; the targeted runs of AutoAttack that break nothing are
+Most images that fall at all fall within eight steps up the margin; the targeted runs of AutoAttack that break nothing are
 what costs. So the budget follows the image. Classes come in the order in which a linear model would reach them from the
 clean image; the less an image misses, beside what its margin has gained, the more of them and the longer runs it gets.
 What it misses and gains is its own: no budget depends on the others of the batch. Ours; the runs are
@@ -25,15 +25,15 @@ from pixelprune.options import Options
 
 class Fast(Options):
     name: Literal["fast"] = "fast"
-    steps: int = Field(10, ge=1, description="Up the margin, for every image.")
+    steps: int = Field(8, ge=1, description="Up the margin, for every image.")
     candidates: int = Field(6, ge=1, description="Likeliest wrong classes, which are put in order of their distance.")
     within: float = Field(
         1.5, ge=0, description="To the k-th class where at most this / k times what the margin has gained is missing."
     )
     targets: int = Field(3, ge=1, description="Classes, the nearest first.")
     target_steps: int = Field(8, ge=1, description="Towards each of them.")
-    near: float = Field(0.2, ge=0, description="As `within`, for the long runs at the end.")
-    near_targets: int = Field(3, ge=1, description="Classes of the long runs.")
+    near: float = Field(0.15, ge=0, description="As `within`, for the long runs at the end.")
+    near_targets: int = Field(4, ge=1, description="Classes of the long runs.")
     near_steps: int = Field(40, ge=1, description="Towards each of them.")
 
     def __call__(
