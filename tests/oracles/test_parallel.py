@@ -1,4 +1,4 @@
-"""Several processes at one stage: neither what an attack finds nor the gradient of a training depends on their number."""
+"""Several processes at one stage: their number changes neither what an attack finds nor the gradient of a training."""
 
 import os
 import subprocess
