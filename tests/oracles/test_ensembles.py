@@ -117,12 +117,50 @@ def test_the_nearest_target_is_that_of_the_nearest_plane_over_the_mask(ball: Bal
     assert not torch.equal(orders[0], model(images)[:, 1:].argsort(1, descending=True) + 1)
 
 
+@pytest.mark.parametrize(
+    ("attack", "falls"),
+    [
+        (APGDTargeted(steps=10), True), (APGDTargeted(steps=10, targets=1), False),
+        (FAB(steps=10), True), (FAB(steps=10, targets=1), False),
+        (Fast(within=1e9, targets=1, near_targets=1, near=1e9), True),
+    ],
+    ids=repr,
+)  # fmt: skip
 @by_norm
-def test_the_budget_of_fast_is_an_image_s_own(ball: Ball) -> None:
+def test_a_class_that_is_unlikely_but_near_is_reached(ball: Ball, attack: Attack, falls: bool) -> None:
+    """Class 1 follows the right class and stays just below it; class 2 is further behind, and steep."""
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 3, 5, 5, generator=rng)
+    weight[1] = weight[0] + 0.01 * weight[1]
+    images, mask = 0.4 + 0.2 * torch.rand(4, 3, 5, 5, generator=rng), torch.ones(4, 1, 5, 5, dtype=torch.bool)
+    labels, reach = (
+        torch.zeros(4, dtype=torch.int64),
+        ball.eps * dual_length((weight[2] - weight[0])[None], ball).item(),
+    )
+
+    class Model:
+        def __init__(self, bias: Tensor) -> None:
+            self.bias = bias
+
+        def __call__(self, images: Tensor) -> Tensor:
+            return images.flatten(1) @ weight.flatten(1).T + self.bias
+
+        def narrow(self, index: Tensor) -> "Model":
+            return Model(self.bias[index])
+
+    model = Model(torch.tensor([0, -0.5 * reach, -0.9 * reach]) - images.flatten(1) @ weight.flatten(1).T)
+    found = attack(model, images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(4), 0))
+    assert torch.equal(margin(model(found), labels) > 0, torch.full((4,), falls))
+
+
+@pytest.mark.parametrize(
+    "attack", [Fast(steps=4, targets=2, target_steps=3, near_steps=6), AutoAttack(steps=4, queries=6)], ids=repr
+)
+@by_norm
+def test_the_budget_and_the_streams_of_an_image_are_its_own(ball: Ball, attack: Attack) -> None:
     """Twice the images, another order, and one image alone: the same points and the same passes."""
     model, images, labels, mask = case(10)
     ball = ball.scaled(0.5)  # some fall, some are near, some are far
-    attack = Fast(steps=4, targets=2, target_steps=3, near_steps=6)
 
     def run(index: Tensor) -> tuple[Tensor, Tensor]:
         budget = Budget(len(index))

@@ -107,6 +107,9 @@ def test_an_image_does_not_feel_the_others_and_stops_when_it_is_known() -> None:
 
     order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
     together = run(torch.arange(N))
+    low = (falls > 0) & (falls <= ball.eps / 16)
+    assert low.any()
+    assert (budget.backward[low] == 1).all(), "points of larger radii were not tried again"
     assert torch.equal(run(order), together[order])
     assert torch.equal(run(order[:5]), together[order[:5]])
     assert (budget.forward[falls < 0] <= 3).all()
