@@ -5,9 +5,11 @@ Source: Rother, Kolmogorov, Blake, "GrabCut: interactive foreground extraction u
 colours are fitted, and takes the prior itself where the cut leaves next to nothing or next to everything.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -43,11 +45,15 @@ class GrabCut(SegmenterOptions):
     def __call__(
         self, images: NDArray[np.uint8], ids: NDArray[np.int64], annotation: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
-        segments = np.empty(images.shape[:3], np.float32)
         prior = self._prior(*images.shape[1:3])
-        for i, image in enumerate(images):
-            segments[i] = self._cut(image, prior, int(ids[i]))
-        return segments
+
+        def cut(image: NDArray[np.uint8], image_id: int) -> NDArray[np.float32]:
+            return self._cut(image, prior, int(image_id))
+
+        # OpenCV lets other threads run meanwhile, and its random numbers are a thread's own: seeded for each image.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            segments = list(threads.map(cut, images, ids))
+        return np.stack(segments) if segments else np.empty(images.shape[:3], np.float32)
 
     def _cut(self, image: NDArray[np.uint8], prior: NDArray[np.uint8], image_id: int) -> NDArray[np.float32]:
         cv2 = compat.cv2()
