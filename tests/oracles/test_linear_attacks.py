@@ -190,6 +190,19 @@ def test_squares_find_nine_tenths_of_the_optimum_and_never_pass_it(case: Case) -
     assert (share >= 0.9).all()
 
 
+def test_l2_squares_gain_much_of_the_optimum_and_never_pass_it(case: Case) -> None:
+    """A bump is not the best shape: on masks of scattered pixels about 0.7 of the optimum in 500 queries."""
+    weight, images, mask, labels, _ = case
+    model, ball = linear(weight, STANDS), L2Ball(eps=0.3)
+    found = Square(queries=500)(model, images, labels, ball=ball, mask=mask, draws=streams(images))
+    clean, reached, limit = (
+        margin(model(points), labels) for points in (images, found, images + best(ball, weight, mask))
+    )
+    share = (reached - clean) / (limit - clean)
+    assert (share <= 1 + 1e-4).all()
+    assert share.mean() >= 0.6
+
+
 @by_norm
 def test_more_draws_and_more_open_pixels_never_help_the_image(case: Case, ball: Ball) -> None:
     weight, images, mask, labels, _ = case
