@@ -31,7 +31,8 @@ FIRST = {
     "estimators.py": "oracles/test_ascent.py", "minimal.py": "oracles/test_minimal.py",
     "max.py": "oracles/test_ensembles.py", "fast.py": "oracles/test_ensembles.py",
     "targets.py": "oracles/test_ensembles.py", "square.py": "oracles/test_autoattack.py",
-    "squares.py": "oracles/test_autoattack.py",
+    "squares.py": "oracles/test_autoattack.py", "apgd_targeted.py": "oracles/test_ensembles.py",
+    "in_turn.py": "oracles/test_ensembles.py",
 }  # fmt: skip
 """Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"

@@ -1,6 +1,6 @@
 """A cheap ensemble: a few steps up the margin, then towards the nearest classes, then long runs.
 
-Most images that fall at all fall within eight steps up the margin; AutoAttack's targeted runs that break nothing are
+Most images that fall at all fall within eight steps up the margin; targeted runs of AutoAttack that break nothing are
 what costs. So the budget follows the image. Classes come in the order in which a linear model would reach them from the
 clean image; the less an image misses, beside what its margin has gained, the more of them and the longer runs it gets.
 What it misses and gains is its own: no budget depends on the others of the batch. Ours; the runs are
