@@ -14,8 +14,8 @@ class Twin:
     """A model for attacks, which need not know that it is two. Both halves are narrowed together.
 
     Every pass, with a gradient or without, is one of `copy`. Images whose two largest logits lie nearer to each other
-    than the copy may err are classified again by `model`: so the predicted class of every image is that of `model`. The
-    gradient is the copy's there too.
+    than `error` allows for are classified again by `model`: as far as `error` holds, every image gets the class that
+    `model` predicts. The gradient is the copy's there too.
     """
 
     model: Model
