@@ -1,4 +1,4 @@
-"""Puts one fault at a time into a copy of the attacks and runs their tests against it: python tests/mutants.py
+"""Puts one fault at a time into a copy of the sources and runs their tests against it: python tests/mutants.py
 
 A fault that survives is a test that is missing; the exit status is then 1. One is expected to survive: with a mean in
 place of the sum every image's gradient is scaled alike, and a step does not feel the scale in float32.
@@ -16,7 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ["tests/oracles/test_linear_attacks.py", "tests/oracles/test_attack_grid.py", "tests/contracts/test_attacks.py"]
+TESTS = {
+    "attacks": ["oracles/test_linear_attacks.py", "oracles/test_attack_grid.py", "contracts/test_attacks.py"],
+    "maps": ["oracles/test_maps.py"],
+    "training": ["oracles/test_training.py"],
+}  # fmt: skip
+"""By family; a file without one is an attack's."""
 HARMLESS = "mean instead of sum"
 MUTANTS = [
     ("returns its input", "pgd.py", "return worst.points", "return images"),
@@ -44,6 +49,32 @@ MUTANTS = [
     ("attacks clean errors", "worst.py", "(self.margins <= 0) & mask.flatten(1).any(1)", "mask.flatten(1).any(1)"),
     ("nobody leaves", "worst.py", "return self.margins[index] <= SURE", "return self.margins[index] <= torch.inf"),
     ("cross-entropy saturates", "losses.py", '"log_odds": log_odds', '"log_odds": cross_entropy'),
+    # Maps of many gradients.
+    ("variance around zero", "maps/vargrad.py", "(away - mean).square()", "away.square()"),
+    ("blocks of a variance are only added", "maps/vargrad.py", " + (other - mean).square() * count * more / (count + more)", ""),
+    ("mean of blocks not weighted", "maps/vargrad.py", "(other - mean) * more / (count + more)", "(other - mean) / 2"),
+    ("variance of large squares", "maps/vargrad.py", "found - found[:, :1].detach()", "found + 0"),
+    ("left end of each step", "maps/integrated_gradients.py", "+ 0.5) / self.steps", ") / self.steps"),
+    ("way from black whatever the baseline", "maps/integrated_gradients.py", "(images - self.baseline) * mean", "images * mean"),
+    ("path not through the baseline", "maps/integrated_gradients.py", "points = self.baseline + share", "points = share"),
+    ("noise of one image for all", "maps/noisy.py", "own[:, None] ^ nth", "own[:1, None].expand(len(own), 1) ^ nth"),
+    ("one copy for all numbers", "maps/noisy.py", "own[:, None] ^ nth", "own[:, None] ^ nth[:1].expand(len(nth))"),
+    ("half of the noise repeated", "maps/noisy.py", "radius * angle.sin()", "radius * angle.cos()"),
+    ("class of the quick network", "maps/many_gradients.py", "model, parts = source.classifier()", "model, parts = source.quick or source.classifier()"),
+    ("chunks of any shape", "maps/many_gradients.py", "else start + height", "else min(start + height, len(images))"),
+    ("all samples at once", "maps/many_gradients.py", "points = min(count, room)", "points = count; room = max(room, count)"),
+    ("graph of all samples kept", "maps/many_gradients.py", "    if _differentiated(rows.images):", "    if False:"),
+    # TRADES.
+    ("divergence the other way round", "training/trades.py", "(log_p.exp() * (log_p - log_q))", "(log_q.exp() * (log_q - log_p))"),
+    ("clean part on perturbed images", "training/trades.py", "cross_entropy(clean, labels)", "cross_entropy(logits, labels)"),
+    ("no beta", "training/trades.py", "+ self.beta * divergence", "+ divergence"),
+    ("search step not masked", "training/trades.py", "ball.steepest(grad * mask)", "ball.steepest(grad)"),
+    ("search start not masked", "training/trades.py", "normal(*images.shape[1:]) * mask", "normal(*images.shape[1:])"),
+    ("search downhill", "training/trades.py", "adversarial.detach() + self.step", "adversarial.detach() - self.step"),
+    ("search in train mode", "training/trades.py", '= "eval"', '= "train"'),
+    ("rounded weights without a graph", "training/trades.py", "        clean = model(images).detach()", "        with torch.no_grad():\n            clean = model(images)"),
+    ("alarm at any fall", "training/loop.py", "fall > COLLAPSE", "fall > 0"),
+    ("alarm from the first epoch", "training/loop.py", "max(before[\"validation_robust\"] for before in outcome.curve)", "outcome.curve[0][\"validation_robust\"]"),
     ("copies are not counted", "narrowing.py", "self.budget.forward[self.rows] += copies", "self.budget.forward[self.rows] += 1"),
 ]  # fmt: skip
 
@@ -53,12 +84,14 @@ def survives(name: str, file: str, right: str, wrong: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "src"
         shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        path = copy / "pixelprune/attacks" / file
+        family, _, member = file.rpartition("/")
+        path = copy / "pixelprune" / (family or "attacks") / member
         source = path.read_text()
         assert right in source, f"{name}: the line to change is gone from {file}"
         path.write_text(source.replace(right, wrong))
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += [f"tests/{test}" for test in TESTS[family or "attacks"]]
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if run.returncode not in (0, 1):
             raise RuntimeError(f"{name}: pytest could not run\n{run.stdout}{run.stderr}")
