@@ -1,4 +1,4 @@
-"""Puts one fault at a time into a copy of the attacks and runs their tests against it.
+"""Puts one fault at a time into a copy of the sources and runs their tests against it.
 
 python tests/mutants.py [FILE ...]    the faults of these files, e.g. ascent.py; all where left out
 
@@ -14,17 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = [
-    "tests/house/test_draws.py", "tests/oracles/test_autoattack.py", "tests/oracles/test_plane.py",
-    "tests/oracles/test_replayed.py", "tests/oracles/test_ascent.py", "tests/oracles/test_minimal.py",
-    "tests/oracles/test_ensembles.py", "tests/oracles/test_linear_attacks.py", "tests/oracles/test_attack_grid.py",
-    "tests/contracts/test_attacks.py",
-]  # fmt: skip
+TESTS = {
+    "attacks": [
+        "house/test_draws.py", "oracles/test_autoattack.py", "oracles/test_plane.py", "oracles/test_replayed.py",
+        "oracles/test_ascent.py", "oracles/test_minimal.py", "oracles/test_ensembles.py",
+        "oracles/test_linear_attacks.py", "oracles/test_attack_grid.py", "contracts/test_attacks.py",
+    ],
+    "maps": ["oracles/test_maps.py"],
+    "training": ["oracles/test_training.py"],
+}  # fmt: skip
+"""By family; a file without one is an attack's."""
 FIRST = {
     "../draws.py": "house/test_draws.py", "plane.py": "oracles/test_plane.py", "replayed.py": "oracles/test_replayed.py",
     "apgd.py": "oracles/test_ascent.py", "ascent.py": "oracles/test_ascent.py",
@@ -62,6 +65,32 @@ MUTANTS = [
     ("attacks clean errors", "worst.py", "(self.margins <= 0) & mask.flatten(1).any(1)", "mask.flatten(1).any(1)"),
     ("nobody leaves", "worst.py", "return self.margins[index] <= SURE", "return self.margins[index] <= torch.inf"),
     ("cross-entropy saturates", "losses.py", '"log_odds": log_odds', '"log_odds": cross_entropy'),
+    # Maps of many gradients.
+    ("variance around zero", "maps/vargrad.py", "(away - mean).square()", "away.square()"),
+    ("blocks of a variance are only added", "maps/vargrad.py", " + (other - mean).square() * count * more / (count + more)", ""),
+    ("mean of blocks not weighted", "maps/vargrad.py", "(other - mean) * more / (count + more)", "(other - mean) / 2"),
+    ("variance of large squares", "maps/vargrad.py", "found - found[:, :1].detach()", "found + 0"),
+    ("left end of each step", "maps/integrated_gradients.py", "+ 0.5) / self.steps", ") / self.steps"),
+    ("way from black whatever the baseline", "maps/integrated_gradients.py", "(images - self.baseline) * mean", "images * mean"),
+    ("path not through the baseline", "maps/integrated_gradients.py", "points = self.baseline + share", "points = share"),
+    ("noise of one image for all", "maps/noisy.py", "own[:, None] ^ nth", "own[:1, None].expand(len(own), 1) ^ nth"),
+    ("one copy for all numbers", "maps/noisy.py", "own[:, None] ^ nth", "own[:, None] ^ nth[:1].expand(len(nth))"),
+    ("half of the noise repeated", "maps/noisy.py", "radius * angle.sin()", "radius * angle.cos()"),
+    ("class of the quick network", "maps/many_gradients.py", "model, parts = source.classifier()", "model, parts = source.quick or source.classifier()"),
+    ("chunks of any shape", "maps/many_gradients.py", "else start + height", "else min(start + height, len(images))"),
+    ("all samples at once", "maps/many_gradients.py", "points = min(count, room)", "points = count; room = max(room, count)"),
+    ("graph of all samples kept", "maps/many_gradients.py", "    if _differentiated(rows.images):", "    if False:"),
+    # TRADES.
+    ("divergence the other way round", "training/trades.py", "(log_p.exp() * (log_p - log_q))", "(log_q.exp() * (log_q - log_p))"),
+    ("clean part on perturbed images", "training/trades.py", "cross_entropy(clean, labels)", "cross_entropy(logits, labels)"),
+    ("no beta", "training/trades.py", "+ self.beta * divergence", "+ divergence"),
+    ("search step not masked", "training/trades.py", "ball.steepest(grad * mask)", "ball.steepest(grad)"),
+    ("search start not masked", "training/trades.py", "normal(*images.shape[1:]) * mask", "normal(*images.shape[1:])"),
+    ("search downhill", "training/trades.py", "adversarial.detach() + self.step", "adversarial.detach() - self.step"),
+    ("search in train mode", "training/trades.py", '= "eval"', '= "train"'),
+    ("rounded weights without a graph", "training/trades.py", "        clean = model(images).detach()", "        with torch.no_grad():\n            clean = model(images)"),
+    ("alarm at any fall", "training/loop.py", "fall > COLLAPSE", "fall > 0"),
+    ("alarm from the first epoch", "training/loop.py", "max(before[\"validation_robust\"] for before in outcome.curve)", "outcome.curve[0][\"validation_robust\"]"),
     ("copies are not counted", "narrowing.py", "self.budget.forward[self.rows] += copies", "self.budget.forward[self.rows] += 1"),
     # The parts of AutoAttack and the ensembles.
     ("restarts start alike", "apgd.py", "draws.branch(restart)", "draws.branch(0)"),
@@ -95,14 +124,14 @@ MUTANTS = [
     ("one step short", "fab.py", "if step == self.steps - 1:\n                with", "if step == self.steps - 2:\n                with"),
     ("leaves the range", "plane.py", "torch.minimum(reach, room)", "reach"),
     ("the wrong side of the plane", "plane.py", "weight.sign() * rise.sign()", "weight.sign() * -rise.sign()"),
-    ("forgets who met the border", "plane.py", "free = time.view(-1, 1, 1, 1) * pace < room", "free = room > -1"),
+    ("forgets who met the border", "plane.py", "before, free = free, time[:, None] * flat_pace < flat_room", "before, free = free, flat_room > -1"),
     ("keeps the last square", "square.py", "better = found > margins", "better = found > -1e9"),
     ("squares do not shrink", "square.py", "at > halving for halving", "at < 0 for halving"),
     ("squares of one place", "squares.py", "row, column = self.places(sides)\n", "row, column = 0 * sides, 0 * sides\n"),
     ("windows anywhere", "squares.py", "rank = (self.draws.uniform(1) * self.area[:, None])", "rank = (0 * self.area[:, None])"),
     ("stripes over closed pixels", "squares.py", "expand(-1, -1, self.mask.shape[2], -1) * self.mask", "expand(-1, -1, self.mask.shape[2], -1)"),
     ("length is not taken elsewhere", "squares.py", "length = (spare + _square(delta * (window | given))).sqrt()", "length = spare.sqrt()"),
-    ("the first attack only", "in_turn.py", "for attack, draws in attacks:", "for attack, draws in list(attacks)[:1]:"),
+    ("the first attack only", "in_turn.py", "in enumerate(attacks)", "in enumerate(list(attacks)[:1])"),
     ("keeps the last attack's point", "in_turn.py", "worst.see(index, points, margin(part(points), labels[index]))", "worst.points[index] = points"),
     ("the streams of others", "in_turn.py", "draws=draws.narrow(index)", "draws=Draws(draws.seeds[: len(index)])"),
     ("no FAB", "autoattack.py", "FAB(steps=self.steps), Square", "Square"),
@@ -126,7 +155,7 @@ MUTANTS = [
     ("streams start again when narrowed", "../draws.py", "part._taken = self._taken", "part._taken = 0"),
     ("a call repeats the last one", "../draws.py", "self._taken += 1", "pass"),
     ("branches are alike", "../draws.py", "GOLDEN * (number + 1)", "GOLDEN * (number // 99 + 1)"),
-    ("the batch decides", "../draws.py", "_mix(_mix(torch.from_numpy(np.asarray(ids, np.int64)).to(device)) + common)", "_mix(_mix(torch.arange(len(ids)).to(device)) + common)"),
+    ("the batch decides", "../draws.py", "torch.tensor(np.asarray(ids, np.int64), device=device)", "torch.arange(len(ids))"),
     ("never tries smaller", "minimal.py", "(broke - stood > 1)", "(broke - stood > cells)"),
     ("no warm start", "minimal.py", "(Replayed(points[index]), draws.narrow(index)),", ""),
     ("the larger half", "minimal.py", "broke[index[fell]] = cell", "broke[index[fell]] = cell + 1"),
@@ -134,18 +163,20 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-def survives(name: str, file: str, right: str, wrong: str, tests: Sequence[str] = TESTS) -> bool:
+def survives(name: str, file: str, right: str, wrong: str) -> bool:
     """Whether the tests pass with this fault."""
-    first = [f"tests/{FIRST[file]}"] if file in FIRST else []
+    family = file.partition("/")[0] if file.partition("/")[0] in TESTS else "attacks"
+    tests = [*([FIRST[file]] if file in FIRST else []), *TESTS[family]]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "src"
         shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        path = copy / "pixelprune/attacks" / file
+        path = copy / "pixelprune" / (file if file.startswith(f"{family}/") else f"attacks/{file}")
         source = path.read_text()
         assert right in source, f"{name}: the line to change is gone from {file}"
         path.write_text(source.replace(right, wrong))
         environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *first, *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += [f"tests/{test}" for test in tests]
         run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if run.returncode not in (0, 1):
             raise RuntimeError(f"{name}: pytest could not run\n{run.stdout}{run.stderr}")

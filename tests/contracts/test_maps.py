@@ -44,6 +44,12 @@ def foreground(images, ids):
     return torch.sigmoid(20 * (images[:, 0] - images[:, 1]))
 
 
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """16 images: a chunk is filled up, and would be with a thousand of these small ones."""
+    monkeypatch.setattr(many_gradients, "CHUNK", 16 * HEIGHT * WIDTH)
+
+
 @pytest.fixture(scope="module")
 def images():
     return torch.rand(len(IDS), 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))

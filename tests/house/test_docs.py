@@ -51,6 +51,22 @@ def test_the_attack():
     assert torch.equal(found[..., 4:], IMAGES[..., 4:])
 
 
+def test_the_training():
+    weight = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    mask = torch.zeros(4, 1, 8, 8, dtype=torch.bool)
+    mask[..., :4] = True
+    training, labels = example("Stable")(), torch.tensor([0, 1, 2, 0])
+
+    def model(images):
+        return torch.einsum("nchw,kchw->nk", images, weight)
+
+    perturbed = training.perturb(model, IMAGES, labels, mask, torch.Generator().manual_seed(1))
+    assert torch.equal(perturbed[..., 4:], IMAGES[..., 4:])
+    loss, logits = training.loss(model, IMAGES, perturbed, labels)
+    assert loss > torch.nn.functional.cross_entropy(model(IMAGES), labels)
+    assert torch.equal(logits, model(perturbed))
+
+
 def test_the_examples_make_tensors_where_the_images_are():
     page = (ROOT / "docs/extending.md").read_text()
     made = re.findall(r"torch\.(?:arange|linspace|zeros|ones|full|tensor)\((?:[^()]|\([^()]*\))*\)", page)

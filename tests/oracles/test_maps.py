@@ -52,6 +52,12 @@ def rand(*shape, seed=1):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """64 images: a chunk is filled up, and would be with thousands of these small ones."""
+    monkeypatch.setattr(many_gradients, "CHUNK", 64 * 30)
+
+
 @pytest.fixture
 def images():
     return rand(7, *SHAPE)

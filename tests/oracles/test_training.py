@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from pixelprune import sampling
@@ -15,6 +16,7 @@ from pixelprune.training.n_fgsm import NFGSM
 from pixelprune.training.natural import Natural
 from pixelprune.training.pgd import PGDTraining
 from pixelprune.training.run import build, sources
+from pixelprune.training.trades import TRADES, divergence
 
 SMALL = Residual(name="residual", widths=(8, 16), stride=2)
 
@@ -90,6 +92,7 @@ def test_light_stays_in_range_and_zero_is_none():
     Natural(epochs=12, batch=16, shift=0),
     NFGSM(epochs=12, batch=16, shift=0, eps=2 / 255),
     PGDTraining(epochs=12, batch=16, shift=0, eps=2 / 255, steps=2),
+    TRADES(epochs=12, batch=16, shift=0, eps=2 / 255, steps=2),
 ], ids=lambda training: training.name)  # fmt: skip
 def test_learns_64_images_by_heart(training):
     data = images()
@@ -153,6 +156,98 @@ def test_n_fgsm_makes_the_step_of_its_paper():
     torch.testing.assert_close(found, expected.clamp(0, 1))
 
 
+def linear(classes=2):
+    """logits = W x without a kink anywhere."""
+    weight = 0.3 * torch.randn(classes, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    return weight, lambda pictures: torch.einsum("nchw,kchw->nk", pictures, weight)
+
+
+def half_open(count, seed=1):
+    return torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+def test_the_divergence_equals_that_of_scipy():
+    one, other = torch.randn(2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3)) * 4
+    expected = scipy.stats.entropy(one.softmax(1), other.softmax(1), axis=1)
+    torch.testing.assert_close(divergence(one, other), torch.from_numpy(expected).float(), rtol=1e-4, atol=1e-6)
+    assert divergence(torch.tensor([[0.0, 900.0]]), torch.tensor([[900.0, 0.0]])).item() == pytest.approx(900)
+
+
+def test_trades_finds_the_worst_corner_of_a_linear_model():
+    """Two classes: KL(P(x) || P(x')) grows with the change of z_1 - z_0, whose extremes are two corners on the mask."""
+    training = TRADES(eps=0.05, steps=20, step=0.02, beta=3.0)
+    weight, model = linear()
+    pictures, mask = torch.full((9, 3, 4, 4), 0.5), half_open(9)
+    pictures += 0.2 * torch.randn(pictures.shape, generator=torch.Generator().manual_seed(7)).clamp(-1, 1)
+    labels = torch.arange(9) % 2
+    found = training.perturb(model, pictures, labels, mask, torch.Generator().manual_seed(2))
+    corner = 0.05 * (weight[1] - weight[0]).sign() * mask
+    ends = [divergence(model(pictures), model(pictures + sign * corner)) for sign in (-1, 1)]
+    reached = divergence(model(pictures), model(found))
+    at_an_end = [torch.isclose(reached, end, rtol=1e-4) for end in ends]
+    assert (at_an_end[0] | at_an_end[1]).all()
+    probability = model(pictures).double().softmax(1)
+    other = model(found).double().softmax(1)
+    expected = (-probability.gather(1, labels[:, None]).log()[:, 0]).mean()
+    expected += 3 * (probability * (probability / other).log()).sum(1).mean()
+    loss, logits = training.loss(model, pictures, found, labels)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.equal(logits, model(found))
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_trades_stays_in_ball_range_and_mask(steps):
+    _, model = linear(5)
+    pictures = torch.rand(20, 3, 4, 4, generator=torch.Generator().manual_seed(4)).round(decimals=1)
+    mask = half_open(20)
+    training = TRADES(eps=0.03, steps=steps, step=0.02)
+    found = training.perturb(model, pictures, torch.zeros(20).long(), mask, torch.Generator().manual_seed(5))
+    assert not found.requires_grad
+    assert (found - pictures).abs().max() <= 0.03 + 1e-6
+    assert found.min() >= 0 and found.max() <= 1
+    assert torch.equal(found * ~mask, pictures * ~mask)
+    assert ((found - pictures).abs() > 0).any()
+    assert (TRADES(eps=1e-4, steps=1).perturb(model, pictures, torch.zeros(20).long(), mask, torch.Generator()) -
+            pictures).abs().max() <= 1e-4 + 1e-6  # fmt: skip
+
+
+def test_trades_without_beta_learns_from_clean_images():
+    _, model = linear(4)
+    pictures, labels = torch.rand(8, 3, 4, 4, generator=torch.Generator().manual_seed(4)), torch.arange(8) % 4
+    none, natural = TRADES(beta=0.0), Natural()
+    loss, _ = none.loss(model, pictures, 1 - pictures, labels)
+    assert torch.equal(loss, natural.loss(model, pictures, pictures, labels)[0])
+    assert not torch.equal(loss, TRADES().loss(model, pictures, 1 - pictures, labels)[0])
+
+
+def test_trades_searches_in_eval_mode_and_leaves_the_network_alone():
+    """As the reference: running statistics rule the search; only the two batches of the loss move them."""
+    data = images(16)
+    net, seen = network(data), []
+    net[2].register_forward_hook(lambda module, *_: seen.append(module.training))
+    training = TRADES(epochs=1, batch=16, steps=3)
+    loop._epoch(net, torch.optim.SGD(net.parameters(), 1e-9), task(training, data), 1)
+    assert seen == [False] * 4 + [True] * 2
+    assert net[2].num_batches_tracked == 2
+    net = network(data).eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    training.perturb(net, data.images.float() / 255, data.labels, data.masks, torch.Generator())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(weight.grad is None for weight in net.parameters())
+
+
+def test_trades_learns_every_weight_in_bfloat16_too():
+    """Autocast keeps weights that it rounded: under no_grad it would keep them without a graph."""
+    data = images(16)
+    net, training = network(data), TRADES(steps=2)
+    pictures = data.images.float() / 255
+    with torch.autocast("cpu", torch.bfloat16):
+        perturbed = training.perturb(net.eval(), pictures, data.labels, data.masks, torch.Generator())
+        loss, _ = training.loss(net.train(), pictures, perturbed, data.labels)
+    loss.backward()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in net.parameters())
+
+
 def test_masks_move_with_their_images_only_where_they_belong_to_them():
     data = images(count=32)
     half = torch.zeros_like(data.masks)
@@ -172,6 +267,20 @@ def test_the_alarm_sounds_at_a_collapse():
         loop._judge(outcome, {"epoch": epoch, "validation_clean": 0.9, "validation_robust": robust}, net, training)
     assert outcome.alarm == "catastrophic overfitting: robust accuracy fell by 35% at epoch 3"
     assert outcome.best_epoch == 2
+
+
+@pytest.mark.parametrize("training, curve, sounds", [
+    (NFGSM(), [0.4, 0.19], True),
+    (TRADES(), [0.4, 0.3, 0.19], True),
+    (NFGSM(), [0.4, 0.21], False),
+    (Natural(), [0.9, 0.0], False),
+], ids=["at once", "step by step", "a small fall", "nothing defended"])  # fmt: skip
+def test_the_alarm_sounds_at_a_fall_of_20_points_from_the_best_epoch(training, curve, sounds):
+    outcome = loop.Outcome(best={}, last={})
+    for epoch, robust in enumerate(curve, 1):
+        row = {"epoch": epoch, "validation_clean": 0.9, "validation_robust": robust}
+        loop._judge(outcome, row, torch.nn.Linear(1, 1), training)
+    assert (outcome.alarm is not None) is sounds
 
 
 def test_the_first_loss_is_that_of_a_guess():
