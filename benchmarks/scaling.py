@@ -25,6 +25,7 @@ from pixelprune.harness import accesses
 from pixelprune.harness.ladder import Batch, climb
 from pixelprune.maps.map import Source
 from pixelprune.maps.smoothgrad import SmoothGrad
+from pixelprune.models.quick import quick
 
 MODEL = "small-n_fgsm"
 LEAST: dict[str, Any] = {"images": 250, "restarts": 1, "radii": 1, "samples": 0}
@@ -86,7 +87,7 @@ def _measure(images: int, restarts: int, radii: int, samples: int) -> dict[str, 
     with timing.stopwatch() as watch:
         if samples:
             smoothgrad = SmoothGrad(name="smoothgrad", reads="models/none/natural/0", samples=samples)
-            smoothgrad(pictures, ids, Source(model=subject.network))
+            smoothgrad(pictures, ids, Source(model=subject.network, quick=quick(subject.network)))
         else:
             access = accesses.full(subject.network, torch.ones_like(pictures[:, :1], dtype=torch.bool))
             ladder: dict[str, Attack] = {"pgd": PGD(steps=10, restarts=restarts), "fast": Fast()}

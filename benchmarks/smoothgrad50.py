@@ -8,12 +8,13 @@ from common import models, passes, results, timing
 from common.models import Subject
 from numpy.typing import NDArray
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelprune import cli, runtime
 from pixelprune.maps.class_gradient import predicted
 from pixelprune.maps.map import Source
 from pixelprune.maps.smoothgrad import SmoothGrad
+from pixelprune.models.quick import quick
 
 SAMPLES, TOGETHER = 50, 5
 """Noisy copies of an image, and how many of them captum is told to hold at once."""
@@ -47,7 +48,8 @@ def _compare(name: str, count: int) -> results.Entry:
         )  # fmt: skip
         return attributions.sum(1)
 
-    seconds = timing.alternate({"ours": lambda: _ours(subject, subject.network), "peer": peer})
+    copy = quick(subject.network)
+    seconds = timing.alternate({"ours": lambda: _ours(subject, copy), "peer": peer})
     passes.assert_untouched(subject.original, before, "captum")
     bare = timing.bare_passes(subject.network, subject.images)
     floor = timing.floor_seconds((SAMPLES + 1) * count, SAMPLES * count, bare)
@@ -67,14 +69,14 @@ def _compare(name: str, count: int) -> results.Entry:
     return found
 
 
-def _ours(subject: Subject, model: Callable[[Tensor], Tensor]) -> Tensor:
-    return OURS(subject.images, subject.ids, Source(model=model))
+def _ours(subject: Subject, copy: Callable[[Tensor], Tensor]) -> Tensor:
+    return OURS(subject.images, subject.ids, Source(model=subject.network, quick=copy))
 
 
 def _correlation(subject: Subject, position: int, gradient: Callable[[Tensor, Tensor], Tensor]) -> float:
     """Of our map of one image with the peer's gradients on the very copies that ours saw."""
     one = subject.part(slice(position, position + 1))
-    recorder = Recorder(subject.network)
+    recorder = Recorder(quick(subject.network))
     ours = _ours(one, recorder)
     target = predicted(subject.original, one.images)
     theirs = sum(gradient(copies, target.expand(len(copies))).square().sum((0, 1)) for copies in recorder.copies)
@@ -85,15 +87,14 @@ def _correlation(subject: Subject, position: int, gradient: Callable[[Tensor, Te
 class Recorder:
     """A model that keeps the images whose gradient it is asked for."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
+        self.model = model
         self.copies: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:
         if images.requires_grad and torch.is_grad_enabled():
             self.copies.append(images.detach().float().contiguous().clone())
-        logits: Tensor = self.network(images)
-        return logits
+        return self.model(images)
 
 
 def _flat(values: Tensor) -> NDArray[np.float32]:

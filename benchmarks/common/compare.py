@@ -13,7 +13,7 @@ from common.models import Subject
 from pixelprune import runtime
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball, LinfBall
-from pixelprune.attacks.narrowing import Budget, Counted, narrow
+from pixelprune.attacks.narrowing import Budget
 from pixelprune.draws import Draws
 from pixelprune.harness import ladder
 
@@ -92,23 +92,22 @@ def measure(model: Subject, case: Case) -> tuple[set[int], Budget, float]:
 
 
 def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, float]:
-    """As harness.ladder calls an attack: in chunks, counted, with its estimator. Its images, passes, seconds."""
+    """As harness.ladder calls an attack: in chunks, counted, on a quick copy. Its images, passes, seconds."""
     spent, found = Budget(len(model)), []
-    device = model.images.device
     with timing.stopwatch() as watch:
-        for index in torch.arange(len(model)).split(ladder.CHUNK):
-            counted = Counted(narrow(model.model, index), spent, rows=index)
+        access = model.access
+        for index in ladder.chunks(model.images):
             found.append(attack(
-                counted, model.images[index], model.labels[index], ball=ball, mask=model.mask[index],
-                draws=Draws.of(model.ids[index.numpy()], peers.SEED, attack.name, device=device),
-                estimator=ladder.estimator_of(device),
+                ladder.searched(access, index, spent), model.images[index], model.labels[index],
+                ball=ball, mask=access.mask[index],
+                draws=Draws.of(model.ids[index.numpy()], peers.SEED, attack.name, device=index.device),
             ))  # fmt: skip
     return torch.cat(found), spent, watch.seconds
 
 
 def _turns(few: Subject, case: Case) -> dict[str, Any]:
     """Median seconds of both sides on the same images, and the floor of ours, measured between their turns."""
-    for model in (few.original, few.model):  # no pass that is timed is the first of its model
+    for model in (few.original, few.access.quick or few.network):  # no pass that is timed is the first of its model
         points = few.images.clone().requires_grad_()
         torch.autograd.grad(model(points).sum(), points)
     budgets: list[Budget] = []

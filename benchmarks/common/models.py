@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelprune import artifacts, params, pruned, selecting, state
-from pixelprune.attacks.narrowing import Model
 from pixelprune.datasets import split
 from pixelprune.fills.fill import FillOptions
+from pixelprune.harness import accesses
+from pixelprune.harness.accesses import Access
 from pixelprune.models import store
 from pixelprune.models.catalog import Network
-from pixelprune.pruning import FrozenModel
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -64,9 +64,11 @@ class Subject:
         return len(self.labels)
 
     @property
-    def model(self) -> Model:
-        """For these N images, as harness.accesses gives it to an attack."""
-        return self.network if bool(self.mask.all()) else FrozenModel(self.network, self.mask, self.fill)
+    def access(self) -> Access:
+        """For these N images, as the attack stage makes it."""
+        if bool(self.mask.all()):
+            return accesses.full(self.network, self.mask)
+        return accesses.kept(self.network, self.mask, self.fill)
 
     def part(self, few: slice) -> "Subject":
         """The model with some of its images."""

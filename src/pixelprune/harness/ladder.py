@@ -184,7 +184,7 @@ def _attack_chunk(
 ) -> None:  # fmt: skip
     images, labels, device = batch.images[index], batch.labels[index], index.device
     points = narrow(attack, index)(
-        _searched(access, index, spent), images, labels, ball=ball, mask=access.mask[index],
+        searched(access, index, spent), images, labels, ball=ball, mask=access.mask[index],
         draws=Draws.of(batch.ids[index.cpu().numpy()], *words, device=device),
     )  # fmt: skip
     with torch.no_grad():
@@ -200,7 +200,7 @@ def _attack_chunk(
     found.points[target[kept]] = points[worse][kept]
 
 
-def _searched(access: Access, index: Tensor, spent: Budget) -> Model:
+def searched(access: Access, index: Tensor, spent: Budget) -> Model:
     """The model of images[index] that attacks are given, counted."""
     model = Counted(narrow(access.model, index), spent, rows=index.cpu())
     if access.quick is None:
