@@ -130,5 +130,5 @@ def ran(output: str) -> set[str]:
 def all_stages(strategies: tuple[str, ...] = STRATEGIES) -> set[str]:
     runs = {f"{stage}@{key}-natural-0" for stage in ("train", "attack") for key in strategies}
     used = {tiny()["strategies"][key]["map"] for key in strategies}
-    once = {"download", "segment@grabcut", "report"} | {f"importance@{key}" for key in used}
+    once = {"download", "segment@grabcut", "transfer", "report"} | {f"importance@{key}" for key in used}
     return once | {f"prune@{key}" for key in strategies} | runs

@@ -12,6 +12,7 @@ import pytest
 from end_to_end.clones import STRATEGIES, Clone, all_stages, ran
 from end_to_end.conftest import Built
 
+REPORTED = {"transfer", "report"}
 ATTACKS = {f"attack@{key}-natural-0" for key in STRATEGIES}
 
 
@@ -120,7 +121,7 @@ def test_git_sees_what_belongs_in_it(built):
 
 
 def test_another_eps_attacks_and_reports(running):
-    assert running[eps].result()["ran"] == ATTACKS | {"report"}
+    assert running[eps].result()["ran"] == ATTACKS | REPORTED
 
 
 def test_the_template_of_the_report_only_reports(running):
@@ -132,7 +133,7 @@ def test_another_map_is_only_ranked(running):
 
 
 def test_the_source_of_an_attack_trains_nothing(running):
-    assert running[attack_source].result()["ran"] == ATTACKS | {"report"}
+    assert running[attack_source].result()["ran"] == ATTACKS | REPORTED
 
 
 def test_the_source_of_an_attack_leaves_no_stale_row_and_renews_no_other(running):
@@ -140,18 +141,18 @@ def test_the_source_of_an_attack_leaves_no_stale_row_and_renews_no_other(running
 
 
 def test_another_share_runs_one_strategy(running):
-    assert running[keep_share].result()["ran"] == chain("random") | {"report"}
+    assert running[keep_share].result()["ran"] == chain("random") | REPORTED
 
 
 def test_another_strategy_runs_alone(running):
     result = running[strategy_added_then_removed].result()
-    assert result["added"] == chain("some") | {"report"}
+    assert result["added"] == chain("some") | REPORTED
     assert result["made"] == {"data/pruned", "models", "results"}
 
 
 def test_a_removed_strategy_is_gone_and_stays_gone(running):
     result = running[strategy_added_then_removed].result()
-    assert result["removed"] == {"report"}
+    assert result["removed"] == {"transfer"}  # it removes the folders; the report of that grid is in the cache
     assert result["left"] == set()
     assert result["again"] == set()
 

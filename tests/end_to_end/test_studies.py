@@ -8,7 +8,7 @@ import pytest
 from end_to_end.clones import STRATEGIES, Clone
 
 STUDY = "studies/tiny"
-ATTACKED = {f"attack@{key}-natural-0" for key in STRATEGIES} | {"report"}
+ATTACKED = {f"attack@{key}-natural-0" for key in STRATEGIES} | {"transfer", "report"}
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def both(copied) -> Clone:
     copied.write_params(copied.params() | {"root": "../.."}, STUDY)
     lock = copied.lock.decode().replace("python ./", "python ../../").replace("- path: ./", "- path: ../../")
     (folder / "dvc.lock").write_text(lock)
-    for name in ("data", "models", "results", "report", "metrics"):
+    for name in ("data", "models", "results", "transfer", "report", "metrics"):
         shutil.copytree(copied.root / name, folder / name)
     assert changed(copied, ".") == changed(copied, STUDY) == set()
     return copied
