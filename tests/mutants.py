@@ -92,7 +92,7 @@ MUTANTS = [
     ("no overshoot", "fab.py", "OVERSHOOT = 1.05", "OVERSHOOT = 0.9"),
     ("planes over closed pixels", "fab.py", "grad * party.mask", "grad"),
     ("takes points out of the ball", "fab.py", "ball.length(delta) <= ball.eps", "ball.length(delta) <= 1e4 * ball.eps"),
-    ("one step short", "fab.py", "if step == self.steps - 1:\n                with", "if step == self.steps - 2:\n                with"),
+    ("one step short", "fab.py", "for step in range(self.steps):", "for step in range(self.steps - 1):"),
     ("leaves the range", "plane.py", "torch.minimum(reach, room)", "reach"),
     ("the wrong side of the plane", "plane.py", "weight.sign() * rise.sign()", "weight.sign() * -rise.sign()"),
     ("forgets who met the border", "plane.py", "free = time.view(-1, 1, 1, 1) * pace < room", "free = room > -1"),
