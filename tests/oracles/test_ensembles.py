@@ -179,6 +179,35 @@ def test_the_budget_and_the_streams_of_an_image_are_its_own(ball: Ball, attack: 
         torch.testing.assert_close(again, found[index], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("within", "led"), [(1.0, 0), (1.5, 1), (3.0, 2), (9.0, 3)])
+def test_the_less_is_missing_the_more_classes_fast_tries(within: float, led: int) -> None:
+    """Three wrong classes, each 2.2 times as far as the ball reaches: 1.2 times the gain is missing."""
+    ball, weight = LinfBall(eps=0.03), torch.randn(3, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    images, labels = torch.full((2, 3, 5, 5), 0.5), torch.zeros(2, dtype=torch.int64)
+    behind = torch.cat([torch.zeros(1), -2.2 * ball.eps * dual_length(weight, ball)])
+
+    def model(images: Tensor) -> Tensor:
+        return torch.nn.functional.pad((images - 0.5).flatten(1) @ weight.flatten(1).T, (1, 0)) + behind
+
+    mask, budget = torch.ones(2, 1, 5, 5, dtype=torch.bool), Budget(2)
+    attack = Fast(steps=6, within=within, target_steps=5, near=0.0)
+    attack(Counted(model, budget), images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(2), 0))
+    assert budget.backward.tolist() == [6 + (3 if led else 0) + 5 * led] * 2
+
+
+@by_norm
+def test_fab_does_not_take_a_point_outside_the_ball_for_a_success(ball: Ball) -> None:
+    """In a ball that nothing falls in no image leaves: all planes of all targets are spent."""
+    model, images, labels, mask = case(10)
+    budget, tiny = Budget(24), ball.scaled(1e-3)
+    found = FAB(steps=4, targets=2)(
+        Counted(model, budget), images, labels, ball=tiny, mask=mask, draws=Draws.of(np.arange(24), 0)
+    )
+    stands = margin(model(found), labels) <= 0
+    assert stands.sum() > 20
+    assert (budget.backward[stands] >= 2 * 4).all()
+
+
 GRADIENT: list[Attack] = [
     FGSM(), PGD(steps=5), APGD(steps=6), APGDTargeted(steps=4), FAB(steps=4), Fast(), AutoAttack(steps=3, queries=4),
     AutoAttack(version="rand", steps=2), Max(steps=2, queries=3, restarts=1),

@@ -21,7 +21,9 @@ def model(images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("ball", [LinfBall(eps=0.1), L2Ball(eps=0.2)], ids=lambda ball: ball.norm)
 def test_a_point_is_drawn_into_the_ball_and_the_mask(ball: Ball) -> None:
-    images, points = torch.full((N, 1, 2, 4), 0.5), torch.full((N, 1, 2, 4), 0.2)
+    images = torch.full((N, 1, 2, 4), 0.5)
+    points = 0.3 * torch.rand(N, 1, 2, 4, generator=torch.Generator().manual_seed(0))
+    points[:, :, :, 0] = 0.45 - 0.02 * torch.arange(N).view(N, 1, 1)  # each its own, also in the ball
     points[3] = 0.9  # easier: not kept
     mask = torch.ones(N, 1, 2, 4, dtype=torch.bool)
     mask[1, :, 0] = False
