@@ -88,7 +88,6 @@ MUTANTS = [
     ("search start not masked", "training/trades.py", "normal(*images.shape[1:]) * mask", "normal(*images.shape[1:])"),
     ("search downhill", "training/trades.py", "adversarial.detach() + self.step", "adversarial.detach() - self.step"),
     ("search in train mode", "training/trades.py", '= "eval"', '= "train"'),
-    ("rounded weights without a graph", "training/trades.py", "        clean = model(images).detach()", "        with torch.no_grad():\n            clean = model(images)"),
     ("alarm at any fall", "training/loop.py", "fall > COLLAPSE", "fall > 0"),
     ("alarm from the first epoch", "training/loop.py", "max(before[\"validation_robust\"] for before in outcome.curve)", "outcome.curve[0][\"validation_robust\"]"),
     ("copies are not counted", "narrowing.py", "self.budget.forward[self.rows] += copies", "self.budget.forward[self.rows] += 1"),

@@ -299,6 +299,20 @@ def test_a_quick_network_ranks_as_the_network_does(member, network, monkeypatch,
     assert torch.equal(torch.cat([member(images[i : i + 1], ids[i : i + 1], source) for i in range(4)]), found)
 
 
+@pytest.mark.parametrize("member", GRADIENT_MAPS[1:], ids=str)
+def test_the_quick_network_sees_one_shape_whoever_asks(member, images):
+    """A kernel may round otherwise for another shape."""
+    model, lengths = Linear(), set()
+
+    def counted(points):
+        lengths.add(len(points))
+        return model(points)
+
+    for count in (1, 2, 7):
+        member(images[:count], np.arange(count), Source(model=model, quick=counted))
+    assert len(lengths) == 1
+
+
 def test_the_class_explained_is_the_networks_own_and_not_the_quick_ones(images):
     model = Linear()
     source = Source(model=model, quick=lambda points: model(points).flip(1))

@@ -237,7 +237,7 @@ def test_trades_searches_in_eval_mode_and_leaves_the_network_alone():
 
 
 def test_trades_learns_every_weight_in_bfloat16_too():
-    """Autocast keeps weights that it rounded: under no_grad it would keep them without a graph."""
+    """Autocast keeps weights that it rounded: those of the search must have a graph."""
     data = images(16)
     net, training = network(data), TRADES(steps=2)
     pictures = data.images.float() / 255

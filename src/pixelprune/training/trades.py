@@ -41,7 +41,8 @@ class TRADES(TrainingOptions):
         ball = LinfBall(eps=self.eps)
         noise = START * Draws.seeded(len(images), generator).normal(*images.shape[1:]) * mask
         adversarial = inside(images, noise, ball)
-        # Not under no_grad: autocast would keep weights rounded without a graph, and `loss` would get no gradient.
+        # Not under no_grad: autocast may keep what it rounds there, and `loss` would learn nothing. torch 2.13 does not
+        # keep it, but 2.8 is allowed.
         clean = model(images).detach()
         for _ in range(self.steps):
             adversarial.requires_grad_()
