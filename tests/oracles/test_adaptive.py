@@ -106,7 +106,7 @@ def test_every_way_is_a_line_of_the_table_and_the_worst_of_all_is_kept(tmp_path:
     batch = Batch(images, LABELS, IDS, IDS, examples=N)
     replayed = {("kept", "linf"): images, ("location", "linf"): images, ("kept", "other"): images}
     table, worst = adaptive.measure(
-        batch, pruned, brightness, halves, {"linf": Threat(eps=(0.02, 0.05))}, replayed,
+        batch, pruned, brightness, halves, {"linf": Threat(eps=(0.02, 0.05), headline=0.05)}, replayed,
         steps=10, queries=20, seed=0, folder=tmp_path,
     )  # fmt: skip
     assert set(table["access"]) == {"adaptive"}

@@ -16,6 +16,7 @@ from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.twin import exactly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -47,7 +48,7 @@ class RayS(Options):
         index = worst.standing
         if len(index) == 0:
             return worst.points
-        model, images, labels = narrow(model, index), images[index], labels[index]
+        model, images, labels = narrow(exactly(model), index), images[index], labels[index]
         mask = mask[index].expand_as(images)
         ray = draws.narrow(index).signs(*images.shape[1:]) * mask
         radius = ball.length(mask.float())  # a corner of the pixel range is not farther than that

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
+from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.squares import PROPOSALS
-from pixelprune.attacks.twin import margins_above
+from pixelprune.attacks.twin import exactly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -48,14 +49,15 @@ class Square(Options):
         index = worst.standing
         if len(index) == 0:
             return worst.points
-        model, images, labels, mask = narrow(model, index), images[index], labels[index], mask[index]
+        model, images, labels, mask = narrow(exactly(model), index), images[index], labels[index], mask[index]
         proposals = PROPOSALS[ball.norm](ball, mask, images.shape[1], draws.narrow(index))
         margins = torch.full((len(index),), -torch.inf, device=images.device)
         delta = torch.zeros_like(images)
         for query in range(self.queries):
             proposed = proposals.first() if query == 0 else proposals.next(delta, self.share_at(query))
             points = inside(images, proposed, ball)
-            found = margins_above(model, points, labels, margins)
+            with torch.no_grad():
+                found = margin(model(points), labels)
             better = found > margins
             margins = torch.where(better, found, margins)
             delta = torch.where(better.view(-1, 1, 1, 1), points - images, delta)

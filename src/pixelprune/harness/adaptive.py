@@ -7,7 +7,7 @@ What stands is what stands against every way of looking for a point, each an att
     square, rays        from logits alone, from classes alone
     replayed_A          the points found under access A, looked at again with the mask that they get
     transferred         points made on the full model
-Each starts anew; an image is broken where the whole pipeline, its mask recomputed, errs.
+Each starts anew, at the headline eps alone; an image is broken where the whole pipeline, its mask recomputed, errs.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,8 @@ def measure(
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     straight = Pipeline(pruned, batch.ids)
     tables, worst = [], {}
-    for key, threat in threats.items():
+    for key, of_study in threats.items():
+        threat = Threat(norm=of_study.norm, eps=(of_study.headline,))
         again: dict[str, Attack] = {
             f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key
         }

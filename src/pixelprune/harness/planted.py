@@ -6,7 +6,7 @@ Source: Zimmermann et al., "Increasing Confidence in Adversarial Robustness Eval
 arXiv:2206.13991. Ours keeps all points on the mask, and fits the readout in closed form (linear discriminant).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,8 @@ INNER = 999
 RADIUS = 0.95
 """Of the inner points, as a share of eps."""
 RIDGE = 1e-3
+AT_ONCE = 16
+"""Random points of an image in one pass: small batches cost more than their share."""
 FRESH = 200
 """Random points that tell whether the planted class is found without any search."""
 
@@ -69,12 +71,11 @@ def plant(
     with torch.no_grad():
         clean = features(fill(images, mask)).float()
         total, squares = clean.clone(), clean[:, :, None] * clean[:, None]
-        seen = [clean]
-        for _ in range(INNER):
-            points = inside(images, smaller.sample(mask, channels, draws), smaller)
-            seen.append(features(fill(points, mask)).float())
-            total += seen[-1]
-            squares += seen[-1][:, :, None] * seen[-1][:, None]
+        seen = [clean[None]]
+        for some in _around(features, fill, images, mask, ball=smaller, draws=draws, count=INNER):
+            seen.append(some)
+            total += some.sum(0)
+            squares += torch.einsum("kni,knj->nij", some, some)
         mean = total / (INNER + 1)
         spread = squares / (INNER + 1) - mean[:, :, None] * mean[:, None]
         size = spread.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)
@@ -82,17 +83,28 @@ def plant(
         ridge = RIDGE * size[:, None, None] * torch.eye(spread.shape[1], device=images.device)
         weight = torch.linalg.solve(spread + ridge, goal - mean)
         weight = weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        inner = torch.stack([(point * weight).sum(1) for point in seen]).amax(0)
+        inner = torch.cat([(some * weight).sum(2) for some in seen]).amax(0)
         outer = (goal * weight).sum(1)
         model = Readout(features, fill, mask, weight, (inner + outer) / 2)
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        trivial = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        for _ in range(FRESH):
-            trivial |= margin(model(inside(images, ball.sample(mask, channels, draws), ball)), labels) > 0
+        fresh = _around(features, fill, images, mask, ball=ball, draws=draws, count=FRESH)
+        trivial = torch.cat([(some * weight).sum(2) for some in fresh]).amax(0) > model.bias
     points = attack(model, images, labels, ball=ball, mask=mask, draws=draws.branch(0), estimator=estimator)
     with torch.no_grad():
         found = margin(model(points), labels) > 0
     return Planted(planted=outer > inner, found=found, trivial=trivial)
+
+
+def _around(
+    features: Callable[[Tensor], Tensor], fill: FillOptions, images: Tensor, mask: Tensor, *,
+    ball: Ball, draws: Draws, count: int,
+) -> Iterator[Tensor]:  # fmt: skip
+    """Features of so many random points of the ball around each image, float32 (k, N, D) at a time."""
+    for start in range(0, count, AT_ONCE):
+        several = min(AT_ONCE, count - start)
+        points = [inside(images, ball.sample(mask, images.shape[1], draws), ball) for _ in range(several)]
+        found = features(fill(torch.cat(points), mask.repeat(several, 1, 1, 1))).float()
+        yield found.view(several, len(images), -1)
 
 
 def penultimate(network: nn.Module) -> Callable[[Tensor], Tensor]:
