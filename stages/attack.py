@@ -42,7 +42,8 @@ def main(strategy: str, training: str, seed: str) -> None:
         settings=settings,
         seed=int(seed),
     )
-    inputs = [own / "model.safetensors", full / "model.safetensors", masks / "test.npy", masks / "card.json"]
+    inputs = [own / "model.safetensors", full / "model.safetensors"]
+    inputs += [masks / name for name in ("test.npy", "card.json", "selector.json", "selector.safetensors")]
     inputs += [Path("data/raw/test", f"{name}.npy") for name in ("images", "labels", "ids")]
     name = state.fingerprint(files=[state.file_digest(path) for path in inputs], images=settings.images)
     with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
