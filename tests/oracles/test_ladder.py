@@ -283,6 +283,22 @@ def test_e3_tells_stored_examples_that_lost_their_verdict(case: tuple[Linear, Ba
     assert lost["found"].startswith("3 differ; 3 of 12 stand")
 
 
+@pytest.mark.parametrize("attack, verdict", [(PGD(steps=20), "pass"), (Noise(draws=1), "fail")])
+def test_e28_tells_a_ladder_that_autoattack_goes_beyond(
+    case: tuple[Linear, Batch, Tensor], tmp_path: Path, attack: Attack, verdict: str
+) -> None:
+    """Of the first thirteen images every one can be broken, and AutoAttack breaks them."""
+    table, _, model = climbed(case, tmp_path, ladder={"own": attack}, name="full")
+    _, batch, mask = case
+    settings = SimpleNamespace(autoattack=("a/natural",), autoattack_images=13)
+    run: Any = SimpleNamespace(name="a/natural", settings=settings, threats=LINF, seed=0)
+    found = examine._agreement(run, batch, Access("full", model, mask), table, tmp_path)
+    assert (found["verdict"], found["severity"]) == (verdict, "W")
+    assert found["found"].startswith("of 13 images 0 stand after AutoAttack")
+    run.name = "b/natural"
+    assert examine._agreement(run, batch, Access("full", model, mask), table, tmp_path)["verdict"] == "not applicable"
+
+
 class Killed(Exception):
     """Stands for a process that dies."""
 

@@ -25,7 +25,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
 THREATS: dict[str, dict[str, Any]] = {"linf": {"norm": "linf", "eps": ["2/255", "4/255", "8/255"], "headline": "8/255"}}
 TRANSFERRED = {"id": "E29", "title": "transfer", "found": "0 fall", "threshold": "1 image", "severity": "F",
                "verdict": "pass"}  # fmt: skip
-ADAPTIVE = 60
+ADAPTIVE = 16
 """Attacked images under the adaptive access."""
 LADDER: dict[str, dict[str, Any]] = {
     "noise": {"name": "noise"},

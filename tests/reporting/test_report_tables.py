@@ -53,6 +53,10 @@ def test_tables_agree_with_rows(finished: Path) -> None:
     kept = rows[(rows["access"] == "kept") & (rows["threat"] == "linf")]
     stands = (kept["adv_pred"] == kept["label"]).groupby(kept["image"]).all().mean()
     assert own["robust"].item() == pytest.approx(stands, abs=1e-6)
+    moved = rows[(rows["access"] == "adaptive") & (rows["threat"] == "linf")]
+    stands = (moved["adv_pred"] == moved["label"]).groupby(moved["image"]).all()
+    assert own["adaptive"].item() == pytest.approx(stands.mean(), abs=1e-6)
+    assert own["adaptive_images"].item() == len(stands) == synthetic.ADAPTIVE
     assert (accuracy["robust_low"] <= accuracy["robust"]).all()
     assert (accuracy["robust"] <= accuracy["robust_high"]).all()
     assert len(pd.read_csv(finished / "report/corruptions.csv")) == 7 * 2 * 8 * 5

@@ -6,12 +6,16 @@ from dataclasses import replace
 import pytest
 
 from pixelprune.evaluation.intervals import Estimate
+from pixelprune.evaluation.moving import Moving
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import Analysis, Comparison, analyze
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.headline import Answer, answer
 from pixelprune.reporting.judged import Judged
 from reporting.conftest import Study
+
+Ends = tuple[float, float, float]
+"""A value and its interval."""
 
 
 @pytest.fixture
@@ -83,6 +87,30 @@ def test_an_outline_that_tells_the_class_takes_back_the_claim(known: tuple[Resul
     assert "the outline is not shown to give the class away" in told(silent, analysis, **changed)
     unknown = replace(results, strategies=dict(results.strategies) | {"foreground": replace(mute, silhouette=None)})
     assert "class information in the outline can make part or all of it" in told(unknown, analysis, **changed)
+
+
+@pytest.mark.parametrize(
+    "mask, left, said",
+    [
+        ((-0.2, -0.3, -0.1), (0.05, -0.05, 0.15), "of the gain nothing is shown to be left: +5.0 pt"),
+        ((-0.1, -0.2, 0.0), (0.2, 0.1, 0.3), "of the gain 20.0 pt [10.0, 30.0] is left (n = 40)."),
+        ((-0.4, -0.5, -0.3), (-0.2, -0.3, -0.1), "the full model is then the more robust one, by 20.0 pt"),
+        ((0.1, 0.05, 0.15), (0.2, 0.1, 0.3), "; that its mask moves hinders the attacker."),
+    ],
+)
+def test_what_is_left_when_the_mask_answers(known: tuple[Results, Analysis], mask: Ends, left: Ends, said: str) -> None:
+    robust = Estimate(0.5, 0.34, 0.66, 40)
+    moving = Moving(robust, Estimate(*mask, 40), Estimate(*left, 40), fixed=False)
+    given = told(*known, moving=moving)
+    assert "it stands on 50.0 % [34.0, 66.0]" in given
+    assert said in given
+    assert ("hinders" in given) == (mask[1] > 0)
+
+
+def test_nothing_is_said_of_a_mask_that_cannot_move_or_was_not_tried(known: tuple[Results, Analysis]) -> None:
+    one = Estimate(0.5, 0.34, 0.66, 40)
+    for moving in (None, Moving(one, one, one, fixed=True)):
+        assert "answers" not in told(*known, moving=moving)
 
 
 def test_verdicts(known: tuple[Results, Analysis]) -> None:

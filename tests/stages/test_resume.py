@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import tiny_study
 
+from pixelprune import artifacts
+
 STATE = Path(".pixelprune/state")
 
 
@@ -80,6 +82,18 @@ def test_an_attack_that_is_done_costs_no_attack_again(finished: Path, study: Pat
     assert tiny_study.run(study, *words)[0] == 0
     assert parts(study) == before
     assert tiny_study.outputs(study) == tiny_study.outputs(finished)
+
+
+def test_another_selector_is_other_work(finished: Path, study: Path) -> None:
+    """The masks that answer an attacker come from it: what was found with another one must not be read back."""
+    shutil.copytree(finished / STATE, study / STATE)
+    before = {path.parent for path in (study / STATE).rglob("*.safetensors")}
+    path = study / "data/pruned/foreground/selector.safetensors"
+    tensors = artifacts.load_tensors(path)
+    last = next(name for name in reversed(tensors) if name.startswith("surrogate.") and name.endswith("bias"))
+    artifacts.save_tensors(path, tensors | {last: tensors[last] + 0.01})
+    assert tiny_study.run(study, "attack", "foreground", "natural", "0")[0] == 0
+    assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
 
 
 def test_a_second_process_waits_for_the_first(finished: Path, study: Path) -> None:
