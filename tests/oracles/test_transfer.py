@@ -9,12 +9,14 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.evaluation.rows import COLUMNS
 from pixelprune.fills.black import Black
 from pixelprune.harness import accesses, transfer
+from pixelprune.harness.ladder import Batch
 from pixelprune.harness.transfer import Target
 
 N, H, W = 4, 2, 2
 IDS = np.array([7, 3, 9, 5])
 IMAGES = torch.full((N, 3, H, W), 0.5)
 LABELS = torch.ones(N, dtype=torch.int64)
+BATCH = Batch(IMAGES, LABELS, IDS, IDS, examples=0)
 LINF = {"linf": Threat(eps=(0.1,))}
 MASK = torch.tensor([[True, False], [True, False]]).expand(N, 1, H, W)
 
@@ -36,7 +38,7 @@ def rows(stands: list[bool]) -> pd.DataFrame:
 
 def tried(points: Tensor, stands: list[bool]) -> pd.DataFrame:
     target = Target("a/natural/0", accesses.kept(Bright(), MASK, Black(name="black")), rows(stands))
-    return transfer.tried(target, {"b/natural/0": {"linf": points}}, LINF, IMAGES, LABELS, IDS)
+    return transfer.tried(target, {"b/natural/0": {"linf": points}}, LINF, BATCH)
 
 
 def test_points_are_drawn_into_the_targets_mask_and_ball() -> None:
@@ -60,6 +62,6 @@ def test_e29_counts_what_stood_and_fell() -> None:
 
 def test_a_single_run_has_nothing_to_be_tried_with() -> None:
     target = Target("a/natural/0", accesses.kept(Bright(), MASK, Black(name="black")), rows([True] * N))
-    table = transfer.tried(target, {}, LINF, IMAGES, LABELS, IDS)
+    table = transfer.tried(target, {}, LINF, BATCH)
     assert list(table.columns) == list(transfer.COLUMNS)
     assert transfer.examined(table)["verdict"] == "not applicable"

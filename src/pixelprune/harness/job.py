@@ -3,9 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pixelprune.attacks.threat import Threat
+from pixelprune.datasets.split import Split
 from pixelprune.harness import accesses
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Attack, Batch
@@ -43,3 +47,10 @@ class Run:
         if self.full_network is None:
             return [accesses.full(self.network, masks)]
         return accesses.of_pruned(self.network, self.full_network, masks, self.strategy.fill, batch.ids)
+
+
+def batch_of(test: Split, chosen: NDArray[np.int64], device: torch.device, examples: int = 0) -> Batch:
+    """The test images at these positions. examples: of how many, the first ones, adversarial images are kept."""
+    images = torch.from_numpy(test.images[chosen]).permute(0, 3, 1, 2).to(device).float() / 255
+    labels = torch.from_numpy(test.labels[chosen]).to(device)
+    return Batch(images, labels, np.array(test.ids[chosen]), np.array(test.groups[chosen]), examples)

@@ -17,7 +17,7 @@ from pixelprune.datasets.split import Split
 from pixelprune.evaluation.rows import UNBOUNDED
 from pixelprune.harness import adaptive, corrupted
 from pixelprune.harness.examine import examine
-from pixelprune.harness.job import Run
+from pixelprune.harness.job import Run, batch_of
 from pixelprune.harness.ladder import Batch, climb
 from pixelprune.pruning import FrozenModel, PrunedModel
 
@@ -37,7 +37,7 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
 
     moved = min(run.settings.adaptive_images, len(chosen))
     examples_kept = max(EXAMPLES, run.settings.check_images, moved)
-    batch = _batch(test, chosen, device, examples=min(examples_kept, len(chosen)))
+    batch = batch_of(test, chosen, device, examples=min(examples_kept, len(chosen)))
     own = masks[torch.from_numpy(chosen).to(device)]
     table, examples, unbounded = _attack(run, batch, own, folder)
     tables = [table, unbounded]
@@ -73,17 +73,11 @@ def subset(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.asarray(generator.permutation(chosen))
 
 
-def _batch(test: Split, chosen: NDArray[np.int64], device: torch.device, examples: int = 0) -> Batch:
-    images = torch.from_numpy(test.images[chosen]).permute(0, 3, 1, 2).to(device).float() / 255
-    labels = torch.from_numpy(test.labels[chosen]).to(device)
-    return Batch(images, labels, np.array(test.ids[chosen]), np.array(test.groups[chosen]), examples)
-
-
 def _save_clean(run: Run, test: Split, masks: Tensor, out: Path, device: torch.device) -> None:
     predictions, margins = [], []
     with torch.no_grad():
         for start in range(0, len(test), 500):
-            part = _batch(test, np.arange(start, min(start + 500, len(test))), device)
+            part = batch_of(test, np.arange(start, min(start + 500, len(test))), device)
             logits = FrozenModel(run.network, masks[start : start + 500], run.strategy.fill)(part.images)
             predictions.append(logits.argmax(1).cpu().numpy())
             margins.append(margin(logits, part.labels).cpu().numpy())
@@ -134,7 +128,7 @@ def _adaptive(
 
 def _corrupt(run: Run, test: Split, masks: Tensor, device: torch.device) -> pandas.DataFrame:
     chosen = subset(test.labels, min(run.settings.corruption_images, run.settings.images))
-    batch, own = _batch(test, chosen, device), masks[torch.from_numpy(chosen).to(device)]
+    batch, own = batch_of(test, chosen, device), masks[torch.from_numpy(chosen).to(device)]
 
     def classify(images: Tensor, ids: NDArray[np.int64], index: Tensor) -> Tensor:
         if run.rank is None:

@@ -4,8 +4,9 @@ Source: Carlini et al., "On Evaluating Adversarial Robustness", arXiv:1902.06705
 near twin and is not found by the direct attack shows that the direct attack is blind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -13,14 +14,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelprune import artifacts, cli, pruned, selecting
 from pixelprune.attacks.replayed import Replayed
 from pixelprune.attacks.threat import Threat
+from pixelprune.datasets import split
 from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, check
 from pixelprune.evaluation.worst_case import standing
+from pixelprune.harness import accesses
 from pixelprune.harness.accesses import Access
+from pixelprune.harness.job import batch_of
+from pixelprune.harness.ladder import Batch
 
 COLUMNS = {"target": "str", "source": "str", "threat": "str", "image": "int64", "stood": "bool", "right": "bool"}
+
+
+def measure(
+    places: Sequence[str], threats: Mapping[str, Threat], device: torch.device
+) -> tuple[pandas.DataFrame, dict[str, Check]]:
+    """Rows of all pairs of runs of the study in the current folder, and check E29 of each. places: s/t/seed."""
+    test = split.load(Path("data/raw"), "test")
+    ids = artifacts.load_array(Path("results", places[0], "examples/ids.npy"), "int64", "N")
+    row = {int(image): position for position, image in enumerate(test.ids)}
+    chosen = np.array([row[int(image)] for image in ids])
+    batch = batch_of(test, chosen, device)
+    points = {place: {key: _points(place, key, len(ids)).to(device) for key in threats} for place in places}
+    tables, checks = [], {}
+    for place in cli.progress(places, "transfer"):
+        others = {other: found for other, found in points.items() if other != place}
+        tables.append(tried(_target(place, len(test), chosen, device), others, threats, batch))
+        checks[place] = examined(tables[-1])
+    return pandas.concat(tables, ignore_index=True), checks
 
 
 @dataclass(frozen=True)
@@ -34,8 +58,7 @@ class Target:
 
 
 def tried(
-    target: Target, sources: Mapping[str, Mapping[str, Tensor]], threats: Mapping[str, Threat],
-    images: Tensor, labels: Tensor, ids: NDArray[np.int64],
+    target: Target, sources: Mapping[str, Mapping[str, Tensor]], threats: Mapping[str, Threat], batch: Batch
 ) -> pandas.DataFrame:  # fmt: skip
     """One row a source x threat x image: whether it stood under the target's own ladder, and is right on this point.
 
@@ -44,14 +67,16 @@ def tried(
     tables = [pandas.DataFrame(columns=list(COLUMNS))]
     for place, points in sources.items():
         for key, threat in threats.items():
-            stood = standing(target.rows, target.access.name, key, threat.headline).reindex(ids).to_numpy(np.bool_)
+            stood = (
+                standing(target.rows, target.access.name, key, threat.headline).reindex(batch.ids).to_numpy(np.bool_)
+            )
             found = Replayed(points[key])(
-                target.access.model, images, labels,
-                ball=threat.ball(), mask=target.access.mask, draws=Draws.of(ids),
+                target.access.model, batch.images, batch.labels,
+                ball=threat.ball(), mask=target.access.mask, draws=Draws.of(batch.ids),
             )  # fmt: skip
             with torch.no_grad():
-                right = (target.access.model(found).argmax(1) == labels).cpu().numpy()
-            column = {"target": target.place, "source": place, "threat": key, "image": ids}
+                right = (target.access.model(found).argmax(1) == batch.labels).cpu().numpy()
+            column = {"target": target.place, "source": place, "threat": key, "image": batch.ids}
             tables.append(pandas.DataFrame(column | {"stood": stood, "right": right}))
     return pandas.concat(tables, ignore_index=True).astype(COLUMNS)
 
@@ -66,3 +91,19 @@ def examined(table: pandas.DataFrame) -> Check:
     others = table["source"].nunique()
     found = f"of {int(by_image['stood'].sum())} that stand, {fell} fall to points made on {others} other runs"
     return check("E29", title, found, limit, "F", fell <= max(1, round(0.002 * len(by_image))))
+
+
+def _target(place: str, tested: int, chosen: NDArray[np.int64], device: torch.device) -> Target:
+    strategy = place.split("/")[0]
+    kind = pruned.load(Path("data/pruned", strategy))
+    masks = kind.masks("test", tested)[torch.from_numpy(chosen)].to(device)
+    network = selecting.load_network(Path("models", place)).to(device)
+    access = accesses.full(network, masks) if strategy == "none" else accesses.kept(network, masks, kind.fill)
+    return Target(place, access, artifacts.load_table(Path("results", place, "rows.parquet")))
+
+
+def _points(place: str, threat: str, count: int) -> Tensor:
+    """The worst adversarial images of a run under its headline access."""
+    access = "full" if place.startswith("none/") else "kept"
+    path = Path("results", place, f"examples/{access}_{threat}.npy")
+    return torch.from_numpy(np.array(artifacts.load_array(path, "float32", "N C H W")[:count]))
