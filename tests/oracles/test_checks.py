@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixelprune.attacks.estimators import PLAIN
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
+from pixelprune.attacks.twin import exactly
 from pixelprune.fills.black import Black
 from pixelprune.harness import checks
 from pixelprune.harness.checks import Subject
@@ -72,7 +72,7 @@ def subject(scores: Tensor, norm: int = 1) -> Subject:
         network=Linear(weight), fill=Black(name="black"), ids=np.arange(N), images=images,
         labels=torch.ones(N, dtype=torch.int64), mask=mask, threat=Threat(eps=(EPS,)),
         ladder={"fgsm": FGSM(), "pgd": PGD(steps=10)}, stands=scores > 1, queries=200, pgd=PGD(steps=10),
-        estimator=PLAIN, behaviour="static", transferred=None, adaptive=None, seed=0,
+        behaviour="static", transferred=None, adaptive=None, seed=0,
     )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_checks_leave_the_network_as_it_is(sane: Subject) -> None:
 
 def test_e1_an_attack_that_ignores_the_ball(sane: Subject) -> None:
     def rude(model: Any, images: Tensor, labels: Tensor, **_: Any) -> Tensor:
-        return torch.zeros_like(images) - model.model.weight
+        return torch.zeros_like(images) - exactly(model).model.weight
 
     found = checks.zero_eps(replace(sane, ladder={"rude": rude}))  # type: ignore[dict-item]
     right = int((torch.linspace(-0.5, 2.0, N) > 0).sum())
@@ -142,7 +142,7 @@ class Slow:
 
     def __call__(self, model: Any, images: Tensor, labels: Tensor, *, ball: Any, mask: Tensor, **_: Any) -> Tensor:
         share = min(self.steps * self.restarts / 100, 1.0)
-        return images - share * ball.eps * model.model.weight.sign() * mask
+        return images - share * ball.eps * exactly(model).model.weight.sign() * mask
 
 
 @pytest.mark.parametrize(("name", "steps", "words"), [

@@ -51,7 +51,7 @@ def test_gradient_attacks_find_what_was_planted_and_others_do_not(network: nn.Mo
     def share(attack: object) -> float:
         result = plant(
             penultimate(network), Black(name="black"), images, mask,
-            attack=attack, ball=ball, draws=Draws.of(np.arange(N), 0), estimator=PLAIN,  # type: ignore[arg-type]
+            attack=attack, ball=ball, draws=Draws.of(np.arange(N), 0),  # type: ignore[arg-type]
         )  # fmt: skip
         assert result.planted.float().mean() > 0.9
         assert not result.trivial.any()

@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pixelprune.attacks.losses import Loss, margin
-from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.losses import Loss
+from pixelprune.attacks.narrowing import Model
 from pixelprune.draws import Draws
 
 
@@ -40,26 +40,6 @@ class Plain:
             return torch.zeros_like(images), logits
         (grad,) = torch.autograd.grad(total, images, materialize_grads=True)
         return grad.nan_to_num(), logits.detach()
-
-
-class Bfloat16:
-    """Automatic differentiation in bfloat16: a direction needs few digits, a verdict all.
-
-    Logits that are near a change of verdict are computed again in float32; an image whose margin is further from 0 than
-    bfloat16 can err (NEAR times its largest logit) keeps its logits.
-    """
-
-    NEAR = 0.1
-
-    def gradient(self, model: Model, images: Tensor, labels: Tensor, loss: Loss, draws: Draws) -> tuple[Tensor, Tensor]:
-        with torch.autocast(images.device.type, torch.bfloat16):
-            grad, logits = PLAIN.gradient(model, images, labels, loss, draws)
-        logits = logits.float()
-        near = margin(logits, labels) > -self.NEAR * logits.abs().amax(1)
-        if near.any():
-            with torch.no_grad():
-                logits[near] = narrow(model, near)(images[near])
-        return grad.float(), logits
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from pixelprune.attacks.ascent import Party, muster
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import Towards, margin, margin_to
-from pixelprune.attacks.narrowing import Model
+from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.plane import onto_plane
 from pixelprune.attacks.targets import likeliest
+from pixelprune.attacks.twin import exactly, roughly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -48,19 +49,21 @@ class FAB(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes: 1 forward an image; for each target that finds it standing, at most 2 steps + 1 forward and 2 steps
-        backward (one for each plane, and one more where the point before it was drawn back).
+        Passes: 1 forward an image; for each target that finds it standing, at most 3 steps + 1 forward and 2 steps
+        backward (one for each plane, one more where the point before it was drawn back, and a look inside the ball).
         """
         worst = Worst(model, images, labels, mask)
         for number, target in enumerate(likeliest(worst.logits, labels, self.targets).unbind(1)):
             index = worst.standing
             if len(index) == 0:
                 break
-            party = muster(model, Towards(margin_to, target), index, images, labels, mask, draws.branch(number))
-            self._approach(party, worst, ball, estimator)
+            loss = Towards(margin_to, target)
+            party = muster(roughly(model), loss, index, images, labels, mask, draws.branch(number))
+            self._approach(party, exactly(model), worst, ball, estimator)
         return worst.points
 
-    def _approach(self, party: Party, worst: Worst, ball: Ball, estimator: Estimator) -> None:
+    def _approach(self, party: Party, exact: Model, worst: Worst, ball: Ball, estimator: Estimator) -> None:
+        """exact: of the whole batch; it judges the points inside the ball."""
         points = party.images
         grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
         for step in range(self.steps):
@@ -75,9 +78,10 @@ class FAB(Options):
             near = ball.length(delta) <= ball.eps
             stands = torch.ones_like(near)
             if near.any():
-                stands[near] = worst.see(
-                    party.index[near], inside(party.images[near], delta[near], ball), margins[near]
-                )
+                index, candidates = party.index[near], inside(party.images[near], delta[near], ball)
+                with torch.no_grad():
+                    found = margin(narrow(exact, index)(candidates), party.labels[near])
+                stands[near] = worst.see(index, candidates, found)
             back = (margins > 0).view(-1, 1, 1, 1)
             points = torch.where(back, party.images + DRAWN_BACK * delta, points)
             if not stands.all():

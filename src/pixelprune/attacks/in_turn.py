@@ -8,7 +8,7 @@ from torch import Tensor
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.diary import NO_DIARY, Diary
-from pixelprune.attacks.estimators import Estimator
+from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
@@ -17,7 +17,7 @@ from pixelprune.draws import Draws
 
 def in_turn(
     attacks: Iterable[tuple[Attack, Draws]], model: Model, images: Tensor, labels: Tensor, *,
-    ball: Ball, mask: Tensor, estimator: Estimator, diary: Diary = NO_DIARY,
+    ball: Ball, mask: Tensor, estimator: Estimator = PLAIN, diary: Diary = NO_DIARY,
 ) -> Tensor:  # fmt: skip
     """The worst point of all attacks for each image; shapes and guarantees as in PGD.
 

@@ -31,7 +31,7 @@ class Budget:
 class Counted:
     """A model that books its passes to a budget, image by image.
 
-    A batch may hold every image several times (an attack that averages over draws); each copy is a pass.
+    A batch may hold every image several times; each copy is a pass.
     Gradient passes are told by an input that requires a gradient. Raises ValueError for a batch whose images it
     cannot tell: an attack must narrow its model before it calls it with fewer images.
     """
@@ -46,9 +46,10 @@ class Counted:
         copies, rest = divmod(len(images), max(len(self.rows), 1))
         if rest:
             raise ValueError(f"called with {len(images)} images, but this model is narrowed to {len(self.rows)}")
-        self.budget.forward[self.rows] += copies
+        passes = torch.full_like(self.rows, copies)
+        self.budget.forward.index_add_(0, self.rows, passes)  # a row may stand there more than once
         if images.requires_grad and torch.is_grad_enabled():
-            self.budget.backward[self.rows] += copies
+            self.budget.backward.index_add_(0, self.rows, passes)
         return self.model(images)
 
     def narrow(self, index: Tensor) -> "Counted":

@@ -18,6 +18,9 @@ from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
 
+AT_ONCE = 10
+"""Draws in one pass: small batches cost more than their share. A fixed number, or results would depend on the batch."""
+
 
 class Noise(Options):
     name: Literal["noise"] = "noise"
@@ -37,16 +40,20 @@ class Noise(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes: 1 forward an image, and 1 for each draw that finds it standing; no gradient.
+        Passes: 1 forward an image, and AT_ONCE for each group of draws that finds it standing; no gradient.
         """
         worst = Worst(model, images, labels, mask)
-        for number in range(self.draws):
+        random = ball.corner if self.corners else ball.sample
+        for first in range(0, self.draws, AT_ONCE):
             index = worst.standing
             if len(index) == 0:
                 break
-            own = draws.branch(number).narrow(index)
-            delta = (ball.corner if self.corners else ball.sample)(mask[index], images.shape[1], own)
-            points = inside(images[index], delta, ball)
+            numbers = range(first, min(first + AT_ONCE, self.draws))
+            deltas = [random(mask[index], images.shape[1], draws.branch(number).narrow(index)) for number in numbers]
+            several = index.repeat(len(deltas))
+            points = inside(images[several], torch.cat(deltas), ball)
             with torch.no_grad():
-                worst.see(index, points, margin(narrow(model, index)(points), labels[index]))
+                found = margin(narrow(model, several)(points), labels[several])
+            for part in torch.arange(len(several), device=index.device).split(len(index)):
+                worst.see(index, points[part], found[part])
         return worst.points

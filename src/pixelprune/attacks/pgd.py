@@ -49,7 +49,6 @@ class PGD(Options):
         An image is never returned with a smaller margin than it came with; one that is wrong already is returned
         as it is. draws: a stream for each image, so that no result depends on the batch.
         Passes: 1 forward an image; for each restart that finds it standing, at most steps + 1 forward, steps backward.
-        An estimator may add its own: Bfloat16 looks again, forward, near a change of verdict.
         """
         worst = Worst(model, images, labels, mask)
         for restart in range(self.restarts):

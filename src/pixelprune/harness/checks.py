@@ -9,6 +9,7 @@ ICML 2018, arXiv:1802.00420 (E10 to E12); Pintor et al., "Indicators of Attack F
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,6 @@ from torch.nn import functional
 
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import LinfBall
-from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.losses import cross_entropy, margin
 from pixelprune.attacks.narrowing import Model, narrow
@@ -28,10 +28,12 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.threat import Threat
+from pixelprune.attacks.twin import Twin
 from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, Severity, check, not_run
 from pixelprune.fills.fill import FillOptions
 from pixelprune.harness.planted import penultimate, plant
+from pixelprune.models.quick import error, quick
 from pixelprune.pruning import FrozenModel
 
 HALF_A_POINT = 0.005
@@ -56,8 +58,6 @@ class Subject:
     queries: int
     """Of attacks without gradients."""
     pgd: PGD
-    estimator: Estimator
-    """What the ladder takes its gradients with."""
     behaviour: Literal["static", "dynamic"]
     transferred: Tensor | None
     """The same images attacked on the full model, on the same pixels; None for the full model itself."""
@@ -69,17 +69,20 @@ class Subject:
     def model(self) -> Model:
         return FrozenModel(self.network, self.mask, self.fill)
 
+    @cached_property
+    def search(self) -> Twin:
+        """What attacks are given, as in the ladder; verdicts are those of `model`."""
+        copy = FrozenModel(quick(self.network), self.mask, self.fill)
+        return Twin(self.model, copy, error(self.images.device))
+
     def draws(self, word: str) -> Draws:
         return Draws.of(self.ids, self.seed, "checks", word, device=self.images.device)
 
     def standing(self, attack: Attack, word: str, model: Model | None = None, eps: float | None = None) -> Tensor:
         """bool (N,): images that are right on the point that the attack returns."""
-        model = self.model if model is None else model
+        model = self.search if model is None else model
         ball = LinfBall(eps=0) if eps == 0 else self.threat.ball(eps)
-        points = attack(
-            model, self.images, self.labels, ball=ball, mask=self.mask, draws=self.draws(word),
-            estimator=self.estimator,
-        )  # fmt: skip
+        points = attack(model, self.images, self.labels, ball=ball, mask=self.mask, draws=self.draws(word))
         return self.right(points)
 
     def right(self, images: Tensor) -> Tensor:
@@ -91,13 +94,12 @@ class Subject:
         left = self.stands.nonzero().squeeze(1)
         if len(left) == 0:
             return 0
-        model = narrow(self.model, left)
         points = attack(
-            model, self.images[left], self.labels[left], ball=self.threat.ball(), mask=self.mask[left],
-            draws=self.draws(word).narrow(left), estimator=self.estimator,
+            narrow(self.search, left), self.images[left], self.labels[left], ball=self.threat.ball(),
+            mask=self.mask[left], draws=self.draws(word).narrow(left),
         )  # fmt: skip
         with torch.no_grad():
-            return int((margin(model(points), self.labels[left]) > 0).sum())
+            return int((margin(narrow(self.model, left)(points), self.labels[left]) > 0).sum())
 
     @property
     def whole(self) -> Attack:
@@ -200,7 +202,7 @@ def saturation(s: Subject) -> Check:
     with torch.no_grad():
         sure = (functional.softmax(s.model(s.images), 1).amax(1) > 1 - 1e-6).float().mean().item()
     scales = (0.01, 1.0, 100.0)
-    counts = [int(s.standing(s.whole, "E14", _Scaled(s.model, scale)).sum()) for scale in scales]
+    counts = [int(s.standing(s.whole, "E14", _scaled(s.search, scale)).sum()) for scale in scales]
     spread = max(counts) - min(counts)
     stand = ", ".join(f"{count} at {scale:g} times" for count, scale in zip(counts, scales))
     found = f"{sure:.1%} saturated; of {len(s.images)} images stand: {stand} the logits"
@@ -264,7 +266,7 @@ def planted(s: Subject) -> Check:
         return not_run("E21", title, str(error), threshold, "F")
     planting = plant(
         features, s.fill, s.images[some], s.mask[some], attack=s.whole, ball=s.threat.ball(),
-        draws=s.draws("E21").narrow(some), estimator=s.estimator,
+        draws=s.draws("E21").narrow(some),
     )  # fmt: skip
     count = int(planting.planted.sum())
     got, trivial = (int((planting.planted & hits).sum()) for hits in (planting.found, planting.trivial))
@@ -325,6 +327,10 @@ class _Scaled:
 
     def narrow(self, index: Tensor) -> "_Scaled":
         return _Scaled(narrow(self.model, index), self.scale)
+
+
+def _scaled(twin: Twin, scale: float) -> Twin:
+    return Twin(_Scaled(twin.model, scale), _Scaled(twin.copy, scale), twin.error)
 
 
 def _tolerance(images: int) -> int:

@@ -21,7 +21,7 @@ from pixelprune.evaluation.worst_case import standing
 from pixelprune.harness import checks
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.job import Run
-from pixelprune.harness.ladder import Batch, climb, estimator_of
+from pixelprune.harness.ladder import Batch, climb
 
 Examples = Mapping[tuple[str, str], Tensor]
 """(access, threat) -> the worst adversarial images of the first ones of the batch."""
@@ -55,7 +55,7 @@ def _subject(
         labels=batch.labels[few], mask=torch.ones_like(masks[few]) if run.full_network is None else masks[few],
         threat=threat, ladder=run.ladder, stands=_stands(rows, run.headline, key, threat, batch)[few],
         queries=run.settings.check_queries, pgd=pgd[-1] if pgd else PGD(steps=20),
-        estimator=estimator_of(batch.images.device), behaviour=run.strategy.behaviour,
+        behaviour=run.strategy.behaviour,
         transferred=None if run.full_network is None else examples["location", key][few], adaptive=iou, seed=run.seed,
     )  # fmt: skip
 
@@ -91,7 +91,10 @@ def _agreement(run: Run, batch: Batch, access: Access, rows: pandas.DataFrame, f
         return check("E28", title, "not asked for in this run", threshold, "W", None)
     key, threat = next(iter(run.threats.items()))
     few = batch.first(run.settings.autoattack_images)
-    own = Access(access.name, narrow(access.model, torch.arange(len(few))), access.mask[: len(few)], "autoattack")
+    index = torch.arange(len(few), device=access.mask.device)
+    own = Access(
+        access.name, narrow(access.model, index), access.mask[index], "autoattack", narrow(access.quick, index)
+    )
     headline = {key: Threat(norm=threat.norm, eps=(threat.headline,))}
     table, _ = climb(few, own, headline, {"autoattack": AutoAttack()}, seed=run.seed, folder=folder)
     left = _stands(table, access.name, key, threat, few)

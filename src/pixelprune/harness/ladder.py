@@ -21,7 +21,6 @@ from pixelprune import artifacts, cli, closure, parallel, runtime, state
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.diary import keeping
-from pixelprune.attacks.estimators import PLAIN, Bfloat16, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
@@ -31,19 +30,12 @@ from pixelprune.errors import ArtifactError
 from pixelprune.evaluation import rows
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.pages import Pages
+from pixelprune.models import quick
 
 CHUNK = 250
 """Images of one call of an attack, at most; those take part that still stand."""
 PIXELS = 2**20
 """Of those images together, at most: it bounds the memory, and changes nothing up to 64 x 64."""
-
-ERROR = 0.02
-"""By how much a difference of two bfloat16 logits is taken to err at most, as a share of the image's largest logit.
-
-One logit erred by up to 0.0105 (0.004 on average) on 400 images of a trained small network, and by up to 0.009 on 24
-images of an untrained ResNet-18. Two such errors could add up to a little more than this: it is no bound. A point that
-is wrong in bfloat16 alone costs the attack an image, never a verdict, which is taken anew on the returned point.
-"""
 
 
 @dataclass(frozen=True)
@@ -206,12 +198,7 @@ def searched(access: Access, index: Tensor, spent: Budget) -> Model:
     if access.quick is None:
         return model
     copy = Counted(narrow(access.quick, index), spent, rows=index.cpu())
-    return Twin(model, copy, ERROR if runtime.computes_bfloat16(index.device) else 0.0)
-
-
-def estimator_of(device: torch.device) -> Estimator:
-    """How the checks take gradients there, whose models have no quick copy."""
-    return Bfloat16() if runtime.computes_bfloat16(device) else PLAIN
+    return Twin(model, copy, quick.error(index.device))
 
 
 def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps: tuple[float, ...], seed: int) -> str:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball, inside
-from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.draws import Draws
 from pixelprune.fills.fill import FillOptions
@@ -23,7 +22,7 @@ INNER = 999
 RADIUS = 0.95
 """Of the inner points, as a share of eps."""
 RIDGE = 1e-3
-AT_ONCE = 16
+AT_ONCE = 32
 """Random points of an image in one pass: small batches cost more than their share."""
 FRESH = 200
 """Random points that tell whether the planted class is found without any search."""
@@ -60,7 +59,7 @@ class Planted:
 
 def plant(
     features: Callable[[Tensor], Tensor], fill: FillOptions, images: Tensor, mask: Tensor, *,
-    attack: Attack, ball: Ball, draws: Draws, estimator: Estimator,
+    attack: Attack, ball: Ball, draws: Draws,
 ) -> Planted:  # fmt: skip
     """features: images -> (N, D). images float32 (N, C, H, W) in [0, 1], mask bool (N, 1, H, W), draws of these images.
 
@@ -89,7 +88,7 @@ def plant(
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         fresh = _around(features, fill, images, mask, ball=ball, draws=draws, count=FRESH)
         trivial = torch.cat([(some * weight).sum(2) for some in fresh]).amax(0) > model.bias
-    points = attack(model, images, labels, ball=ball, mask=mask, draws=draws.branch(0), estimator=estimator)
+    points = attack(model, images, labels, ball=ball, mask=mask, draws=draws.branch(0))
     with torch.no_grad():
         found = margin(model(points), labels) > 0
     return Planted(planted=outer > inner, found=found, trivial=trivial)
