@@ -4,6 +4,7 @@ A counter is hashed with the image's seed, so nothing has to be drawn for images
 Source of the hash: Steele et al., "Fast splittable pseudorandom number generators", OOPSLA 2014, section 4: SplitMix64.
 """
 
+from collections.abc import Sequence
 from math import pi, prod
 
 import numpy as np
@@ -36,6 +37,12 @@ class Draws:
     def seeded(cls, images: int, generator: torch.Generator) -> "Draws":
         """Streams for images without an id, e.g. those of one training step."""
         return cls(torch.randint(2**62, (images,), generator=generator, device=generator.device))
+
+    @classmethod
+    def together(cls, parts: Sequence["Draws"]) -> "Draws":
+        """The streams of all parts, one part after the other. None may have been drawn from."""
+        assert not any(part._taken for part in parts)
+        return cls(torch.cat([part.seeds for part in parts]))
 
     def __len__(self) -> int:
         return len(self.seeds)

@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import ascend, muster
+from pixelprune.attacks.ascent import Goal, ascend, muster_for
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
-from pixelprune.attacks.losses import TARGETED, TargetedName, Towards
+from pixelprune.attacks.losses import TARGETED, TargetedName
 from pixelprune.attacks.narrowing import Model
-from pixelprune.attacks.targets import likeliest
+from pixelprune.attacks.targets import TOGETHER, likeliest
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -40,14 +40,17 @@ class APGDTargeted(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes: 1 forward an image; for each target that finds it standing, at most steps + 1 forward, steps backward.
+        Passes: 1 forward an image; for each target at most steps + 1 forward, steps backward. Targets are tried
+        TOGETHER, and an image that falls leaves all of them.
         """
         worst = Worst(model, images, labels, mask)
         targets, loss = likeliest(worst.logits, labels, self.targets), TARGETED[self.loss]
-        for number, target in enumerate(targets.unbind(1)):
+        for first in range(0, targets.shape[1], TOGETHER):
             index = worst.standing
             if len(index) == 0:
                 break
-            party = muster(model, Towards(loss, target), index, images, labels, mask, draws.branch(number))
+            ranks = range(first, min(first + TOGETHER, targets.shape[1]))
+            goals = [Goal(index, targets[:, rank], draws.branch(rank)) for rank in ranks]
+            party = muster_for(model, loss, goals, images, labels, mask)
             ascend(party, self.steps, ball=ball, worst=worst, estimator=estimator)
         return worst.points

@@ -5,6 +5,7 @@ attacks", ICML 2020, algorithm 1, arXiv:2003.01690. Ours moves on the pixels of 
 image leave once it is fooled, and takes the last step's value without a gradient.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from pixelprune.attacks.balls import Ball, inside, usable
 from pixelprune.attacks.estimators import Estimator
-from pixelprune.attacks.losses import Loss, margin
+from pixelprune.attacks.losses import Loss, TargetedLoss, Towards, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
@@ -44,12 +45,37 @@ class Party:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Goal:
+    """Which images are led to which class."""
+
+    index: Tensor
+    """int64 (M,)"""
+    target: Tensor
+    """int64 (N,): of the whole batch, as are the draws."""
+    draws: Draws
+
+
 def muster(
     model: Model, loss: Loss, index: Tensor, images: Tensor, labels: Tensor, mask: Tensor, draws: Draws
 ) -> Party:
     """The party of images[index]; all arguments but `index` are of the whole batch."""
     everybody = Party(model, loss, torch.arange(len(images), device=images.device), images, labels, mask, draws)
     return everybody.narrow(index)
+
+
+def muster_for(
+    model: Model, loss: TargetedLoss, goals: Sequence[Goal], images: Tensor, labels: Tensor, mask: Tensor
+) -> Party:
+    """A party in which an image stands once for each class that it is led to: small batches cost more than their share.
+
+    All arguments are of the whole batch.
+    """
+    index = torch.cat([goal.index for goal in goals])
+    return Party(
+        narrow(model, index), Towards(loss, torch.cat([goal.target[goal.index] for goal in goals])), index,
+        images[index], labels[index], mask[index], Draws.together([goal.draws.narrow(goal.index) for goal in goals]),
+    )  # fmt: skip
 
 
 def checkpoints(steps: int) -> list[int]:

@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Party, muster
+from pixelprune.attacks.ascent import Goal, Party, muster_for
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
-from pixelprune.attacks.losses import Towards, margin, margin_to
+from pixelprune.attacks.losses import margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.plane import onto_plane
-from pixelprune.attacks.targets import likeliest
+from pixelprune.attacks.targets import TOGETHER, likeliest
 from pixelprune.attacks.twin import exactly, roughly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
@@ -49,16 +49,18 @@ class FAB(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes: 1 forward an image; for each target that finds it standing, at most 3 steps + 1 forward and 2 steps
+        Passes: 1 forward an image; for each target, tried TOGETHER, at most 3 steps + 1 forward and 2 steps
         backward (one for each plane, one more where the point before it was drawn back, and a look inside the ball).
         """
         worst = Worst(model, images, labels, mask)
-        for number, target in enumerate(likeliest(worst.logits, labels, self.targets).unbind(1)):
+        targets = likeliest(worst.logits, labels, self.targets)
+        for first in range(0, targets.shape[1], TOGETHER):
             index = worst.standing
             if len(index) == 0:
                 break
-            loss = Towards(margin_to, target)
-            party = muster(roughly(model), loss, index, images, labels, mask, draws.branch(number))
+            ranks = range(first, min(first + TOGETHER, targets.shape[1]))
+            goals = [Goal(index, targets[:, rank], draws.branch(rank)) for rank in ranks]
+            party = muster_for(roughly(model), margin_to, goals, images, labels, mask)
             self._approach(party, exactly(model), worst, ball, estimator)
         return worst.points
 
@@ -76,12 +78,12 @@ class FAB(Options):
             margins = margin(logits, party.labels)
             delta = points - party.images
             near = ball.length(delta) <= ball.eps
-            stands = torch.ones_like(near)
             if near.any():
                 index, candidates = party.index[near], inside(party.images[near], delta[near], ball)
                 with torch.no_grad():
                     found = margin(narrow(exact, index)(candidates), party.labels[near])
-                stands[near] = worst.see(index, candidates, found)
+                worst.see(index, candidates, found)
+            stands = worst.stands(party.index)
             back = (margins > 0).view(-1, 1, 1, 1)
             points = torch.where(back, party.images + DRAWN_BACK * delta, points)
             if not stands.all():

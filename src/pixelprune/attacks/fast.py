@@ -12,10 +12,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import ascend, muster
+from pixelprune.attacks.ascent import Goal, ascend, muster, muster_for
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
-from pixelprune.attacks.losses import Loss, Towards, margin, margin_to
+from pixelprune.attacks.losses import margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.targets import likeliest, nearest
 from pixelprune.attacks.worst import Worst
@@ -55,20 +55,22 @@ class Fast(Options):
         worst = Worst(model, images, labels, mask)
         clean = worst.margins.clone()
 
-        def run(number: int, index: Tensor, loss: Loss, steps: int) -> None:
-            if len(index):
-                party = muster(model, loss, index, images, labels, mask, draws.branch(number))
-                ascend(party, steps, ball=ball, worst=worst, estimator=estimator)
-
         def missing_at_most(times: float) -> Tensor:
             index = worst.standing
             return index[-worst.margins[index] <= times * (worst.margins - clean)[index]]
 
         def lead(first: int, within: float, targets: Tensor, steps: int) -> None:
-            for rank, target in enumerate(targets.unbind(1)):
-                run(first + rank, missing_at_most(within / (1 + rank)), Towards(margin_to, target), steps)
+            goals = [
+                Goal(missing_at_most(within / (1 + rank)), target, draws.branch(first + rank))
+                for rank, target in enumerate(targets.unbind(1))
+            ]
+            if any(len(goal.index) for goal in goals):
+                party = muster_for(model, margin_to, goals, images, labels, mask)
+                ascend(party, steps, ball=ball, worst=worst, estimator=estimator)
 
-        run(0, worst.standing, margin, self.steps)
+        if len(index := worst.standing):
+            party = muster(model, margin, index, images, labels, mask, draws.branch(0))
+            ascend(party, self.steps, ball=ball, worst=worst, estimator=estimator)
         index = missing_at_most(self.within)
         targets = likeliest(worst.logits, labels, self.candidates)
         if len(index):

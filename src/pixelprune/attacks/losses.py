@@ -66,14 +66,15 @@ def dlr_to(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 
 
 TargetedName = Literal["margin", "dlr"]
-TARGETED: dict[TargetedName, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"margin": margin_to, "dlr": dlr_to}
+TargetedLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+TARGETED: dict[TargetedName, TargetedLoss] = {"margin": margin_to, "dlr": dlr_to}
 
 
 @dataclass(frozen=True)
 class Towards:
     """A loss that leads each image to a class of its own; narrowed as models are."""
 
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    loss: TargetedLoss
     targets: Tensor
     """int64 (N,)"""
 

@@ -10,6 +10,9 @@ from pixelprune.attacks.narrowing import Model
 from pixelprune.draws import Draws
 
 TINY = 1e-12
+TOGETHER = 3
+"""Classes that an attack leads an image to at the same time: more of them fill a batch of few images, and waste passes
+on an image that falls on its way to the first."""
 
 
 def likeliest(logits: Tensor, labels: Tensor, count: int) -> Tensor:

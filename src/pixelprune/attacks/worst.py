@@ -33,9 +33,17 @@ class Worst:
     def see(self, index: Tensor, points: Tensor, margins: Tensor) -> Tensor:
         """Keeps those points that are worse than what is held. points (M, C, H, W) and margins (M,) of images[index].
 
-        Returns bool (M,): the images that still stand after these points.
+        An image may stand there more than once. Returns bool (M,): the images that still stand after these points.
         """
-        worse = margins > self.margins[index]
+        best = self.margins.scatter_reduce(0, index, margins, "amax")
+        worse = ((margins == best[index]) & (margins > self.margins[index])).nonzero().squeeze(1)
+        first = torch.full_like(self.margins, len(index), dtype=torch.int64)
+        first.scatter_reduce_(0, index[worse], worse, "amin")
+        worse = worse[first[index[worse]] == worse]  # of several equally bad points of an image, the first
         self.points[index[worse]] = points[worse]
         self.margins[index[worse]] = margins[worse]
+        return self.stands(index)
+
+    def stands(self, index: Tensor) -> Tensor:
+        """bool (M,): which of images[index] no point fooled yet."""
         return self.margins[index] <= SURE
