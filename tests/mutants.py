@@ -127,7 +127,7 @@ MUTANTS = [
     ("keeps the last square", "square.py", "better = found > margins", "better = found > -1e9"),
     ("squares do not shrink", "square.py", "at > halving for halving", "at < 0 for halving"),
     ("squares of one place", "squares.py", "row, column = self.places(sides)\n", "row, column = 0 * sides, 0 * sides\n"),
-    ("windows anywhere", "squares.py", "rank = (self.draws.uniform(1) * self.area[:, None])", "rank = (0 * self.area[:, None])"),
+    ("windows anywhere", "squares.py", "rank = (which * self.area)", "rank = (0 * self.area)"),
     ("stripes over closed pixels", "squares.py", "expand(-1, -1, self.mask.shape[2], -1) * self.mask", "expand(-1, -1, self.mask.shape[2], -1)"),
     ("length is not taken elsewhere", "squares.py", "length = (spare + _square(delta * (window | given))).sqrt()", "length = spare.sqrt()"),
     ("the first attack only", "in_turn.py", "in enumerate(attacks)", "in enumerate(list(attacks)[:1])"),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelprune import sampling
+from pixelprune import runtime, sampling
 from pixelprune.models.network import initialize
 
 IMAGES = 1000
@@ -43,13 +43,14 @@ def learn(
     """
     chosen = sampling.numpy_generator(seed, "surrogate images").permutation(len(images))[:IMAGES]
     pixels, goal = tensor(images[chosen], device), torch.from_numpy(probability[chosen]).float().to(device)
-    network = build(seed).to(device)
+    network = runtime.channels_last(build(seed).to(device))
     optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     for epoch in range(EPOCHS):
         order = torch.randperm(len(pixels), generator=sampling.torch_generator(seed, "surrogate", epoch))
         for batch in order.to(device).split(BATCH):
-            logit = network(with_place(pixels[batch]))[:, 0]
-            loss = functional.binary_cross_entropy_with_logits(logit, goal[batch])
+            with torch.autocast(device.type, torch.bfloat16, enabled=runtime.computes_bfloat16(device)):
+                logit = network(with_place(pixels[batch]).contiguous(memory_format=torch.channels_last))[:, 0]
+            loss = functional.binary_cross_entropy_with_logits(logit.float(), goal[batch])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

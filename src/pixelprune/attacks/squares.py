@@ -17,9 +17,11 @@ class Windows:
     def __init__(self, ball: Ball, mask: Tensor, channels: int, draws: Draws) -> None:
         self.ball, self.mask, self.channels, self.draws = ball, mask, channels, draws
         self.area = mask.sum((1, 2, 3)).float()
+        self.counted = mask.flatten(1).cumsum(1)
 
     def narrow(self, index: Tensor) -> None:
-        self.mask, self.area, self.draws = self.mask[index], self.area[index], self.draws.narrow(index)
+        self.mask, self.area, self.counted = self.mask[index], self.area[index], self.counted[index]
+        self.draws = self.draws.narrow(index)
 
     def sides(self, share: float, least: int) -> Tensor:
         """int64 (N,): of squares with this share of the open pixels."""
@@ -29,10 +31,11 @@ class Windows:
     def places(self, sides: Tensor) -> tuple[Tensor, Tensor]:
         """Row and column of each window's first pixel, int64 (N,): around an open pixel, each position as likely."""
         height, width = self.mask.shape[2:]
-        pixel = self._open_pixel()
-        row = self._around(torch.div(pixel, width, rounding_mode="floor"), sides, height)
-        column = self._around(pixel % width, sides, width)
-        return row, column
+        which, up, left = self.draws.uniform(3).unbind(1)
+        rank = (which * self.area).floor().clamp(max=self.area - 1)
+        pixel = (self.counted > rank[:, None]).int().argmax(1)
+        row = _around(torch.div(pixel, width, rounding_mode="floor"), up, sides, height)
+        return row, _around(pixel % width, left, sides, width)
 
     def window(self, sides: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """bool (N, 1, H, W)"""
@@ -42,15 +45,6 @@ class Windows:
         inside_rows = (rows >= 0) & (rows < sides[:, None])
         inside_columns = (columns >= 0) & (columns < sides[:, None])
         return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
-
-    def _open_pixel(self) -> Tensor:
-        flat = self.mask.flatten(1)
-        rank = (self.draws.uniform(1) * self.area[:, None]).floor().clamp(max=self.area[:, None] - 1)
-        return (flat.cumsum(1) > rank).int().argmax(1)
-
-    def _around(self, pixel: Tensor, sides: Tensor, size: int) -> Tensor:
-        back = (self.draws.uniform() * sides).floor().long()
-        return torch.minimum((pixel - back).clamp(min=0), size - sides)
 
 
 class LinfSquares(Windows):
@@ -120,6 +114,11 @@ def bump(sides: Tensor, *, height: int, width: int, row: Tensor | None = None, c
     steps = 1 / (torch.arange(most, 0, -1, device=sides.device).float() ** 2)
     height_at = steps.cumsum(0)[depth.clamp(max=most - 1)]
     return (torch.where(left, height_at, -height_at) * in_window)[:, None]
+
+
+def _around(pixel: Tensor, back: Tensor, sides: Tensor, size: int) -> Tensor:
+    """First row or column of windows that hold the pixel; back in [0, 1): where in its window it lies."""
+    return torch.minimum((pixel - (back * sides).floor().long()).clamp(min=0), size - sides)
 
 
 def _square(delta: Tensor) -> Tensor:

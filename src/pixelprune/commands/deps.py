@@ -1,6 +1,7 @@
 """Check that every stage lists the sources that it runs: deps [--fix]
 
-Sources are the files of src/ and stages/ among the deps of dvc.yaml; what else stands there is left alone.
+Sources are the files of src/ and stages/ among the deps of dvc.yaml; what else stands there is left alone. A folder
+stands for its files where a stage runs all of them: DVC reads and writes the whole dvc.lock after every stage.
 --fix rewrites them, keeps comments and order, and copies dvc.yaml into every study.
 Exit status 1 where something is missing or too much.
 """
@@ -30,6 +31,9 @@ OWN_MEMBER = {
 
 CARRIER, CARRIED = "selecting.py", ("maps", "segmenters")
 """A stage that recomputes maps knows their code by the digest in its selector, so it lists no member of theirs."""
+
+NAMES = ("__init__", "catalog")
+"""Stems of files without code of their own: empty, or the names of a family's members."""
 
 PLACES = ("studies", "benchmarks")
 """Where studies lie; those of the benchmarks only train what is attacked there."""
@@ -121,8 +125,18 @@ def needed(stage: dict[str, Any], root: Path) -> set[str]:
             files |= closure(file, unfollowed=catalogs, source=root / "src") - {file}
     for pattern in BESIDE.get(path.stem, ()):
         files |= set(package.glob(pattern))
-    names = {f"{ROOT}{file.relative_to(root).as_posix()}" for file in files}
+    names = {f"{ROOT}{path.relative_to(root).as_posix()}" for path in _folded(files)}
     return names | ({f"{ROOT}{PACKAGE}/{family}/{member}"} if family else set())
+
+
+def _folded(files: set[Path]) -> set[Path]:
+    """Folders of which all files are there, in place of these; what names the others (NAMES) need not be."""
+    whole = {
+        folder
+        for folder in {file.parent for file in files}
+        if len(own := {file for file in folder.glob("*.py") if file.stem not in NAMES}) > 1 and own <= files
+    }
+    return whole | {file for file in files if file.parent not in whole}
 
 
 def members(family: Path) -> set[Path]:
