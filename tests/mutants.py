@@ -20,7 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
     "attacks": [
-        "house/test_draws.py", "oracles/test_autoattack.py", "oracles/test_plane.py", "oracles/test_replayed.py",
+        "house/test_draws.py", "oracles/test_together.py", "oracles/test_quick.py", "oracles/test_autoattack.py",
+        "oracles/test_plane.py", "oracles/test_replayed.py",
         "oracles/test_ascent.py", "oracles/test_minimal.py", "oracles/test_ensembles.py",
         "oracles/test_linear_attacks.py", "oracles/test_attack_grid.py", "contracts/test_attacks.py",
     ],
@@ -35,7 +36,8 @@ FIRST = {
     "max.py": "oracles/test_ensembles.py", "fast.py": "oracles/test_ensembles.py",
     "targets.py": "oracles/test_ensembles.py", "square.py": "oracles/test_autoattack.py",
     "squares.py": "oracles/test_autoattack.py", "apgd_targeted.py": "oracles/test_ensembles.py",
-    "in_turn.py": "oracles/test_ensembles.py",
+    "in_turn.py": "oracles/test_ensembles.py", "worst.py": "oracles/test_together.py",
+    "narrowing.py": "oracles/test_together.py", "twin.py": "oracles/test_quick.py",
 }  # fmt: skip
 """Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"
@@ -90,13 +92,15 @@ MUTANTS = [
     ("search in train mode", "training/trades.py", '= "eval"', '= "train"'),
     ("alarm at any fall", "training/loop.py", "fall > COLLAPSE", "fall > 0"),
     ("alarm from the first epoch", "training/loop.py", "max(before[\"validation_robust\"] for before in outcome.curve)", "outcome.curve[0][\"validation_robust\"]"),
-    ("copies are not counted", "narrowing.py", "self.budget.forward[self.rows] += copies", "self.budget.forward[self.rows] += 1"),
+    ("copies are not counted", "narrowing.py", "torch.full_like(self.rows, copies)", "torch.ones_like(self.rows)"),
+    ("an image that stands there twice is counted once", "narrowing.py", "self.budget.forward.index_add_(0, self.rows, passes)", "self.budget.forward[self.rows] += passes"),
+    ("any point of an image that stands there twice", "worst.py", "(margins == best[index]) & ", ""),
     # The parts of AutoAttack and the ensembles.
     ("restarts start alike", "apgd.py", "draws.branch(restart)", "draws.branch(0)"),
     ("restarts of everybody", "apgd.py", "index = worst.standing", "index = torch.arange(len(images))"),
     ("ignores its loss", "apgd.py", "LOSSES[self.loss]", "LOSSES['cross_entropy']"),
-    ("aims at one target only", "apgd_targeted.py", "targets.unbind(1))", "targets[:, :1].unbind(1))"),
-    ("aims at the first target again and again", "apgd_targeted.py", "Towards(loss, target)", "Towards(loss, targets[:, 0])"),
+    ("aims at one target only", "apgd_targeted.py", "ranks = range(first, min(first + TOGETHER, targets.shape[1]))", "ranks = range(1)"),
+    ("aims at the first target again and again", "apgd_targeted.py", "targets[:, rank]", "targets[:, 0]"),
     ("momentum forgotten", "ascent.py", "MOMENTUM = 0.75", "MOMENTUM = 1.0"),
     ("momentum in the first step", "ascent.py", "        if step:\n            straight =", "        if True:\n            straight ="),
     ("never halves", "ascent.py", "length / 2, length)", "length, length)"),
@@ -150,7 +154,7 @@ MUTANTS = [
     ("the points of others", "replayed.py", "Replayed(self.points[index], self.name)", "Replayed(self.points[: len(index)], self.name)"),
     ("the mean is a sum", "estimators.py", "return grad / self.draws, logits / self.draws", "return grad, logits"),
     ("one draw too many", "estimators.py", "for _ in range(self.draws - 1)", "for _ in range(self.draws)"),
-    ("bfloat16 decides", "estimators.py", "if near.any():", "if False:"),
+    ("the copy decides", "twin.py", "if not near.any():", "if True:"),
     ("streams start again when narrowed", "../draws.py", "part._taken = self._taken", "part._taken = 0"),
     ("a call repeats the last one", "../draws.py", "self._taken += 1", "pass"),
     ("branches are alike", "../draws.py", "GOLDEN * (number + 1)", "GOLDEN * (number // 99 + 1)"),

@@ -1,0 +1,77 @@
+"""Images that stand in a batch more than once: each copy has its own class and draws, the worst of them counts."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pixelprune.attacks.ascent import Goal, ascend, muster, muster_for
+from pixelprune.attacks.balls import L2Ball, LinfBall
+from pixelprune.attacks.estimators import PLAIN
+from pixelprune.attacks.losses import Towards, margin_to
+from pixelprune.attacks.narrowing import Budget, Counted
+from pixelprune.attacks.worst import Worst
+from pixelprune.draws import Draws
+
+N, K = 6, 5
+
+
+def constant(logits: Tensor) -> Tensor:
+    """A model that always stands: its first logit is far ahead."""
+    return torch.tensor([9.0, 0, 0, 0, 0]).expand(len(logits), K)
+
+
+def test_of_several_points_of_an_image_the_worst_is_kept() -> None:
+    images = torch.zeros(3, 1, 2, 2)
+    worst = Worst(constant, images, torch.zeros(3, dtype=torch.int64), torch.ones(3, 1, 2, 2, dtype=torch.bool))
+    index = torch.tensor([2, 0, 2, 0, 2, 1])
+    margins = torch.tensor([-4.0, -8.0, 3.0, 0.5, 3.0, -20.0])
+    points = torch.arange(6.0).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    stands = worst.see(index, points, margins)
+    assert worst.margins.tolist() == [0.5, -9.0, 3.0]
+    assert worst.points[:, 0, 0, 0].tolist() == [3, 0, 2], "the first of two that are equally bad"
+    assert stands.tolist() == [False, False, False, False, False, True]
+    assert worst.standing.tolist() == [1]
+
+
+def test_every_row_of_an_image_is_a_pass() -> None:
+    budget = Budget(4)
+    model = Counted(constant, budget).narrow(torch.tensor([3, 1, 3, 3]))
+    model(torch.zeros(4, 1, 2, 2))
+    model(torch.zeros(8, 1, 2, 2, requires_grad=True))
+    assert budget.forward.tolist() == [0, 3, 0, 9]
+    assert budget.backward.tolist() == [0, 2, 0, 6]
+
+
+@pytest.mark.parametrize("ball", [LinfBall(eps=0.02), L2Ball(eps=0.1)], ids=lambda ball: ball.norm)
+def test_goals_together_find_what_they_find_one_after_the_other(ball: LinfBall | L2Ball) -> None:
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(48, K, generator=rng)
+    images, mask = 0.3 + 0.4 * torch.rand(N, 3, 4, 4, generator=rng), torch.rand(N, 1, 4, 4, generator=rng) < 0.8
+    draws = Draws.of(np.arange(N), 0)
+
+    def model(points: Tensor) -> Tensor:
+        logits = points.flatten(1) @ weight
+        return logits - 50 * torch.nn.functional.one_hot(torch.zeros(len(points), dtype=torch.int64), K).neg()
+
+    labels = torch.zeros(N, dtype=torch.int64)  # 50 ahead: no image falls, so none leaves before its last step
+    index, targets = torch.tensor([4, 0, 1]), torch.randint(1, K, (2, N), generator=rng)
+    single = Worst(model, images, labels, mask)
+    for rank in range(2):
+        loss = Towards(margin_to, targets[rank])
+        party = muster(model, loss, index, images, labels, mask, draws.branch(rank))
+        ascend(party, 10, ball=ball, worst=single, estimator=PLAIN)
+    both = Worst(model, images, labels, mask)
+    goals = [Goal(index, targets[rank], draws.branch(rank)) for rank in range(2)]
+    ascend(muster_for(model, margin_to, goals, images, labels, mask), 10, ball=ball, worst=both, estimator=PLAIN)
+    torch.testing.assert_close(both.margins, single.margins)
+    torch.testing.assert_close(both.points, single.points)
+    assert (both.points != images).flatten(1).any(1).tolist() == [True, True, False, False, True, False]
+
+
+def test_streams_go_together_before_anything_is_drawn() -> None:
+    one, other = Draws.of(np.arange(2), 0), Draws.of(np.arange(3), 1)
+    together = Draws.together([one, other])
+    assert torch.equal(together.uniform(4), torch.cat([one.uniform(4), other.uniform(4)]))
+    with pytest.raises(AssertionError):
+        Draws.together([one])
