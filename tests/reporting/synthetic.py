@@ -223,6 +223,11 @@ def _run(root, place, options, labels, ids, attacked, gain, failed, images, mask
             column |= {"forward": np.int32(21), "backward": np.int32(20)}
             tables.append(pd.DataFrame(common | column).iloc[measured])
     artifacts.save_table(folder / "rows.parquet", pd.concat(tables, ignore_index=True))
+    own = "full" if strategy == "none" else "kept"
+    radius = np.where(clean > 0, 0, -clean / (harm * scale[own]) * EPS[-1])
+    radius = np.where(radius > EPS[-1], np.inf, np.ceil(radius / EPS[-1] * 32) * EPS[-1] / 32)
+    column = {"access": own, "threat": "linf", "norm": "linf", "largest": EPS[-1], "radius": radius}
+    artifacts.save_table(folder / "smallest_eps.parquet", pd.DataFrame(common | column).iloc[subset[:ADAPTIVE]])
     artifacts.save_table(folder / "corruptions.parquet", _corrupted(common, clean, subset[:48], guess, draw))
     checks = [("E1", "F"), ("E2", "F"), ("E3", "F"), ("E4", "F"), ("E8", "F"), ("E11", "F"), ("E5", "F"), ("E14", "W")]
     artifacts.save_json(

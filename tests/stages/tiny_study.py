@@ -39,6 +39,7 @@ evaluation:
   adaptive_images: 4
   adaptive_steps: 2
   adaptive_queries: 5
+  smallest_eps_images: 3
   corruptions: [contrast]
   severities: [3]
   corruption_images: 8

@@ -1,6 +1,8 @@
 """Several attacks one after the other, each on the images that the ones before it left standing."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,3 +45,19 @@ def in_turn(
             worst.see(index, points, margin(part(points), labels[index]))
         diary.ended(number, len(worst.standing))
     return worst.points
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Several attacks as one."""
+
+    attacks: tuple[Attack, ...]
+    name: str = "in_turn"
+
+    def __call__(self, model: Model, images: Tensor, labels: Tensor, *, draws: Draws, **options: Any) -> Tensor:
+        """As `in_turn`, each attack with streams of its own."""
+        attacks = [(attack, draws.branch(number)) for number, attack in enumerate(self.attacks)]
+        return in_turn(attacks, model, images, labels, **options)
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        return {"name": self.name, "attacks": [attack.model_dump(mode=mode) for attack in self.attacks]}

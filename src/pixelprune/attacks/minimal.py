@@ -18,6 +18,7 @@ from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.replayed import Replayed
+from pixelprune.attacks.twin import exactly
 from pixelprune.draws import Draws
 
 
@@ -40,9 +41,10 @@ def smallest_eps(
     Monotone: at the radius one step below the image stood (the attack may have missed what another finds).
     Passes: 1 forward an image; for each of at most 1 + log2(ball.eps / resolution) radii those of in_turn.
     """
+    exact = exactly(model)
     cells = 2 ** max(ceil(log2(ball.eps / resolution)), 0)
     with torch.no_grad():
-        wrong = margin(model(images), labels) > 0
+        wrong = margin(exact(images), labels) > 0
     stood = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     broke = torch.where(wrong, 0, cells + 1)
     points = images.clone()
@@ -58,7 +60,7 @@ def smallest_eps(
             ball=ball.scaled(cell / cells), mask=mask[index], estimator=estimator,
         )  # fmt: skip
         with torch.no_grad():
-            fell = margin(part(found), labels[index]) > 0
+            fell = margin(narrow(exact, index)(found), labels[index]) > 0
         broke[index[fell]] = cell
         stood[index[~fell]] = cell
         kept = fell | (broke[index] > cells)

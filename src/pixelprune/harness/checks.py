@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import LinfBall
-from pixelprune.attacks.in_turn import in_turn
+from pixelprune.attacks.in_turn import InTurn
 from pixelprune.attacks.losses import cross_entropy, margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.noise import Noise
@@ -104,7 +104,7 @@ class Subject:
     @property
     def whole(self) -> Attack:
         """All attacks of the ladder as one."""
-        return _Ladder(tuple(self.ladder.values()))
+        return InTurn(tuple(self.ladder.values()))
 
     @property
     def left(self) -> str:
@@ -300,21 +300,6 @@ CHECKS: tuple[Callable[[Subject], Check], ...] = (
     zero_eps, more_steps, more_restarts, black_box, random_search, zero_gradients, real_gradients, logits, saturation,
     repeatable, dynamic, stable, transfer, planted, constant_mask, mask_moves,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Ladder:
-    """All attacks of a ladder as one."""
-
-    attacks: tuple[Attack, ...]
-    name: str = "ladder"
-
-    def __call__(self, model: Model, images: Tensor, labels: Tensor, *, draws: Draws, **options: Any) -> Tensor:
-        attacks = [(attack, draws.branch(number)) for number, attack in enumerate(self.attacks)]
-        return in_turn(attacks, model, images, labels, **options)
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        return {"attacks": [attack.model_dump(mode=mode) for attack in self.attacks]}
 
 
 @dataclass(frozen=True)

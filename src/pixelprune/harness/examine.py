@@ -32,7 +32,7 @@ def examine(
     run: Run, batch: Batch, masks: Tensor, rows: pandas.DataFrame, examples: Examples, iou: float | None, folder: Path
 ) -> list[Check]:
     """In the order of their ids. iou: of the masks before and after the adaptive access; None where it did not run."""
-    access = next(access for access in run.accesses(batch, masks) if access.name == run.headline)
+    access = run.own_access(batch, masks)
     single = [key for key, attack in run.ladder.items() if isinstance(attack, FGSM)]
     iterative = [key for key, attack in run.ladder.items() if isinstance(attack, ITERATIVE)]
     found = [

@@ -48,6 +48,10 @@ class Run:
             return [accesses.full(self.network, masks)]
         return accesses.of_pruned(self.network, self.full_network, masks, self.strategy.fill, batch.ids)
 
+    def own_access(self, batch: Batch, masks: Tensor) -> Access:
+        """The one named by `headline`."""
+        return next(access for access in self.accesses(batch, masks) if access.name == self.headline)
+
 
 def batch_of(test: Split, chosen: NDArray[np.int64], device: torch.device, examples: int = 0) -> Batch:
     """The test images at these positions. examples: of how many, the first ones, adversarial images are kept."""

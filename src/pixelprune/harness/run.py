@@ -15,7 +15,7 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.split import Split
 from pixelprune.evaluation.rows import UNBOUNDED
-from pixelprune.harness import adaptive, corrupted
+from pixelprune.harness import adaptive, corrupted, smallest
 from pixelprune.harness.examine import examine
 from pixelprune.harness.job import Run, batch_of
 from pixelprune.harness.ladder import Batch, climb
@@ -47,6 +47,10 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
         tables.append(moving)
         examples |= worst
     rows = pandas.concat(tables, ignore_index=True)
+    if run.settings.smallest_eps_images:
+        few = batch.first(run.settings.smallest_eps_images)
+        radii = smallest.measure(few, run.own_access(few, own[: len(few)]), run.threats, run.ladder, run.seed)
+        artifacts.save_table(out / "smallest_eps.parquet", radii)
     findings = examine(run, batch, own, rows, examples, iou, folder)
     artifacts.save_table(out / "rows.parquet", rows)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[: batch.examples])

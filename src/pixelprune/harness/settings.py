@@ -20,6 +20,9 @@ class Evaluation(Options):
     )
     adaptive_steps: int = Field(20, ge=1, description="Gradient steps of each way to attack the whole pipeline.")
     adaptive_queries: int = Field(100, ge=1, description="Of each of its attacks without gradients.")
+    smallest_eps_images: int = Field(
+        0, ge=0, description="Of the attacked images, for how many the smallest eps that breaks them is searched."
+    )
     autoattack_images: int = Field(
         64, ge=1, description="Of the attacked images, how many AutoAttack is given as well, in the runs below."
     )

@@ -96,6 +96,8 @@ class Run:
     rows: "pandas.DataFrame"
     corruptions: "pandas.DataFrame"
     curve: "pandas.DataFrame"
+    smallest: "pandas.DataFrame | None"
+    """The smallest eps that breaks each image; None where the study does not ask for it."""
 
     @cached_property
     def corrupted(self) -> dict[tuple[str, int], NDArray[np.bool_]]:
@@ -203,6 +205,7 @@ def _run(root: Path, strategy: str, training: str, seed: int, transferred: Mappi
         rows=artifacts.load_table(results / "rows.parquet"),
         corruptions=artifacts.load_table(results / "corruptions.parquet"),
         curve=_curve(model / "curve.csv"),
+        smallest=artifacts.load_table(radii) if (radii := results / "smallest_eps.parquet").exists() else None,
     )
 
 

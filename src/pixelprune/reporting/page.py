@@ -11,7 +11,16 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from pixelprune.evaluation.intervals import Estimate, percent, points
-from pixelprune.reporting import figure_decomposition, figure_eps, figure_keep, figure_others, palette, pictures, words
+from pixelprune.reporting import (
+    figure_decomposition,
+    figure_eps,
+    figure_keep,
+    figure_others,
+    figure_smallest,
+    palette,
+    pictures,
+    words,
+)
 from pixelprune.reporting.analysis import Analysis, Entry, corrupted
 from pixelprune.reporting.checks import matrix
 from pixelprune.reporting.collect import FULL, Pruned, Results
@@ -70,6 +79,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         guess=max(pruned.guess for pruned in results.strategies.values()),
         eps_blocks=eps_blocks,
         keep=keep,
+        radii=figure_smallest.every_radius(results, first),
         sheets=pictures.sheets(results, first),
         sheet_columns=pictures.COLUMNS,
         data=results.data,

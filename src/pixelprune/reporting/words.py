@@ -21,6 +21,11 @@ def radius(eps: float) -> str:
     return f"{eps:g}"
 
 
+def fine_radius(eps: float) -> str:
+    """A radius between those of a study: 0.0157 -> "4.0/255"; 0.5 -> "0.50"."""
+    return f"{eps * 255:.1f}/255" if eps < 0.1 else f"{eps:.2f}"
+
+
 def norm(threat: ThreatEntry) -> str:
     return NORMS.get(threat.norm, threat.norm)
 
