@@ -40,6 +40,8 @@ evaluation:
   adaptive_steps: 2
   adaptive_queries: 5
   smallest_eps_images: 3
+  background_images: 2
+  background_times: [1, 4.5]
   corruptions: [contrast]
   severities: [3]
   corruption_images: 8

@@ -15,6 +15,7 @@ from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Attack, Batch
 from pixelprune.harness.settings import Evaluation
 from pixelprune.pruned import Pruned
+from pixelprune.pruning import PrunedModel
 from pixelprune.selecting import Rank
 
 
@@ -41,6 +42,12 @@ class Run:
     @property
     def headline(self) -> str:
         return "full" if self.full_network is None else "kept"
+
+    @property
+    def pruned(self) -> PrunedModel:
+        """The whole pipeline; not for an oracle, whose masks nobody can recompute."""
+        assert self.rank is not None
+        return PrunedModel(self.network, self.rank, self.strategy.keep, self.strategy.fill)
 
     def accesses(self, batch: Batch, masks: Tensor) -> list[Access]:
         """Those with a mask that does not move; masks: bool (N, 1, H, W) of these images."""

@@ -15,11 +15,11 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.split import Split
 from pixelprune.evaluation.rows import UNBOUNDED
-from pixelprune.harness import adaptive, corrupted, smallest
+from pixelprune.harness import adaptive, background, corrupted, smallest
 from pixelprune.harness.examine import examine
 from pixelprune.harness.job import Run, batch_of
 from pixelprune.harness.ladder import Batch, climb
-from pixelprune.pruning import FrozenModel, PrunedModel
+from pixelprune.pruning import FrozenModel
 
 SUBSET_SEED = 0
 """Which test images are attacked does not depend on the run: runs are compared image by image."""
@@ -47,10 +47,6 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
         tables.append(moving)
         examples |= worst
     rows = pandas.concat(tables, ignore_index=True)
-    if run.settings.smallest_eps_images:
-        few = batch.first(run.settings.smallest_eps_images)
-        radii = smallest.measure(few, run.own_access(few, own[: len(few)]), run.threats, run.ladder, run.seed)
-        artifacts.save_table(out / "smallest_eps.parquet", radii)
     findings = examine(run, batch, own, rows, examples, iou, folder)
     artifacts.save_table(out / "rows.parquet", rows)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[: batch.examples])
@@ -58,6 +54,7 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
         artifacts.save_array(out / f"examples/{access}_{threat}.npy", points.cpu().numpy())
     artifacts.save_table(out / "corruptions.parquet", _corrupt(run, test, masks, device))
     artifacts.save_json(out / "checks.json", findings)
+    _save_further(run, batch, own, out, folder)
     card = {
         "behaviour": run.strategy.behaviour,
         "oracle": run.strategy.oracle,
@@ -115,8 +112,8 @@ def _adaptive(
     run: Run, batch: Batch, examples: dict[tuple[str, str], Tensor], folder: Path
 ) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor], float]:
     """Rows, worst points, and the mean share of the mask that stays under those of the first threat."""
-    assert run.rank is not None and run.smooth is not None and run.full_network is not None
-    pruned = PrunedModel(run.network, run.rank, run.strategy.keep, run.strategy.fill)
+    assert run.smooth is not None and run.full_network is not None
+    pruned = run.pruned
     replayed = {place: points[: len(batch)] for place, points in examples.items() if place[0] in ("kept", "location")}
     table, worst = adaptive.measure(
         batch, pruned, run.smooth, run.full_network, run.threats, replayed,
@@ -130,6 +127,23 @@ def _adaptive(
     return table, worst, iou
 
 
+def _save_further(run: Run, batch: Batch, masks: Tensor, out: Path, folder: Path) -> None:
+    """What a study has to ask for: another budget on the background, the smallest eps of each image."""
+    settings = run.settings
+    if settings.background_images and run.full_network is not None and run.rank is not None:
+        few = batch.first(settings.background_images)
+        table = background.measure(
+            few, masks[: len(few)], run.pruned, run.smooth, run.full_network, run.threats,
+            times=settings.background_times, steps=settings.adaptive_steps, queries=settings.adaptive_queries,
+            seed=run.seed, folder=folder,
+        )  # fmt: skip
+        artifacts.save_table(out / "background.parquet", table)
+    if settings.smallest_eps_images:
+        few = batch.first(settings.smallest_eps_images)
+        table = smallest.measure(few, run.own_access(few, masks[: len(few)]), run.threats, run.ladder, run.seed)
+        artifacts.save_table(out / "smallest_eps.parquet", table)
+
+
 def _corrupt(run: Run, test: Split, masks: Tensor, device: torch.device) -> pandas.DataFrame:
     chosen = subset(test.labels, min(run.settings.corruption_images, run.settings.images))
     batch, own = batch_of(test, chosen, device), masks[torch.from_numpy(chosen).to(device)]
@@ -137,6 +151,6 @@ def _corrupt(run: Run, test: Split, masks: Tensor, device: torch.device) -> pand
     def classify(images: Tensor, ids: NDArray[np.int64], index: Tensor) -> Tensor:
         if run.rank is None:
             return FrozenModel(run.network, own[index], run.strategy.fill)(images)
-        return PrunedModel(run.network, run.rank, run.strategy.keep, run.strategy.fill)(images, ids)
+        return run.pruned(images, ids)
 
     return corrupted.measure(batch, classify, run.corruptions, run.settings.severities, run.seed)

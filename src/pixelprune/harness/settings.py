@@ -20,6 +20,12 @@ class Evaluation(Options):
     )
     adaptive_steps: int = Field(20, ge=1, description="Gradient steps of each way to attack the whole pipeline.")
     adaptive_queries: int = Field(100, ge=1, description="Of each of its attacks without gradients.")
+    background_images: int = Field(
+        0, ge=0, description="Of the attacked images, how many are attacked with other budgets on what was dropped."
+    )
+    background_times: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed] = Field(
+        (1.0, 2.0, 4.0, 32.0), min_length=1, description="Those budgets, as multiples of the headline eps."
+    )
     smallest_eps_images: int = Field(
         0, ge=0, description="Of the attacked images, for how many the smallest eps that breaks them is searched."
     )

@@ -167,7 +167,7 @@ def _entry(
         strategy=strategy,
         training=training,
         clean=share(clean, of_test, "clean", *words),
-        clean_difference=_difference(clean, clean_full, of_test, "clean", *words),
+        clean_difference=paired(clean, clean_full, of_test, "clean", *words),
         robust=share(robust(runs, threat.name, threat.headline, access), of_image, "robust", *words),
         leak=share(robust(runs, UNBOUNDED, 1.0, access), of_image, "leak", *words) if unbounded else None,
         corrupted=corrupted(runs),
@@ -202,7 +202,8 @@ def corrupted(runs: Sequence[Run], corruption: str | None = None, severity: int 
     return mean_interval(means, of_image, numpy_generator(*words), resamples=2000)
 
 
-def _difference(a: NDArray[np.bool_], b: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:
+def paired(a: NDArray[np.bool_], b: NDArray[np.bool_], of_image: NDArray[Any], *words: str) -> Estimate:
+    """The share of `a` less that of `b`, bool (S, N) both, image by image; its resampling seeded by the words."""
     return mean_interval(a.astype(np.int8) - b.astype(np.int8), of_image, numpy_generator("difference", *words))
 
 
@@ -226,7 +227,7 @@ def _comparisons(results: Results, threat: ThreatEntry, control: str | None) -> 
             p[one.name, name, training, other] = max(mcnemar(a, b).p for a, b in pairs)
             if one.name == threat.name:
                 words = (name, other, training, threat.name)
-                differences[name, training, other] = _difference(stands[name], stands[other], of_image, *words)
+                differences[name, training, other] = paired(stands[name], stands[other], of_image, *words)
     adjusted = dict(zip(p, holm(list(p.values())), strict=True))
     return {
         key: Comparison(key[2], difference, p[threat.name, *key], float(adjusted[threat.name, *key]))

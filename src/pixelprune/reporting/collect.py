@@ -96,6 +96,8 @@ class Run:
     rows: "pandas.DataFrame"
     corruptions: "pandas.DataFrame"
     curve: "pandas.DataFrame"
+    background: "pandas.DataFrame | None"
+    """Rows under other budgets of the background; None where the study does not ask for them."""
     smallest: "pandas.DataFrame | None"
     """The smallest eps that breaks each image; None where the study does not ask for it."""
 
@@ -205,8 +207,13 @@ def _run(root: Path, strategy: str, training: str, seed: int, transferred: Mappi
         rows=artifacts.load_table(results / "rows.parquet"),
         corruptions=artifacts.load_table(results / "corruptions.parquet"),
         curve=_curve(model / "curve.csv"),
-        smallest=artifacts.load_table(radii) if (radii := results / "smallest_eps.parquet").exists() else None,
+        background=_optional(results / "background.parquet"),
+        smallest=_optional(results / "smallest_eps.parquet"),
     )
+
+
+def _optional(path: Path) -> "pandas.DataFrame | None":
+    return artifacts.load_table(path) if path.exists() else None
 
 
 def _curve(path: Path) -> "pandas.DataFrame":

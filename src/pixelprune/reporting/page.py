@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from pixelprune.evaluation.intervals import Estimate, percent, points
 from pixelprune.reporting import (
+    figure_background,
     figure_decomposition,
     figure_eps,
     figure_keep,
@@ -79,6 +80,7 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         guess=max(pruned.guess for pruned in results.strategies.values()),
         eps_blocks=eps_blocks,
         keep=keep,
+        background=figure_background.budgets(results, first),
         radii=figure_smallest.every_radius(results, first),
         sheets=pictures.sheets(results, first),
         sheet_columns=pictures.COLUMNS,
