@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,37 @@ def test_a_killed_attack_reuses_what_it_found(finished: Path, study: Path) -> No
     assert (status, error) == (0, "")
     after = parts(study)
     assert {name: after[name] for name in before} == before
-    # accesses x attacks x eps, ways of the adaptive access, and the unbounded attack
-    assert len(after) == 3 * 3 * 2 + 9 + 1
+    # accesses x attacks x eps, ways of the adaptive access, budgets of the background, and the unbounded attack
+    assert len(after) == 3 * 3 * 2 + 9 + 2 * 5 + 1
     assert tiny_study.outputs(study) == tiny_study.outputs(finished)
+
+
+def test_autoattack_killed_in_its_last_attack_goes_on_there(study: Path, tmp_path: Path) -> None:
+    """By SIGKILL while squares are tried: what the three attacks before them found is read back."""
+    words = ("attack", "none", "natural", "0")
+    shutil.rmtree(study / "results/none")
+    tiny_study.edit(study, "  pgd: {name: pgd, steps: 3}", "  auto: {name: autoattack, steps: 3, queries: 300}")
+    other = tiny_study.copied(study, tmp_path / "undisturbed")
+    assert tiny_study.run(other, *words)[0] == 0
+
+    process = tiny_study.start(study, *words)
+    try:
+        while not (pages := list((study / STATE).rglob("*-0-2.safetensors"))):
+            assert process.poll() is None, "the stage was done before it could be killed"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (study / "results/none/natural/0/rows.parquet").exists()
+    before = parts(study)
+    assert {page.name for page in pages} <= set(before)
+
+    assert tiny_study.run(study, *words)[0] == 0
+    assert not list((study / STATE).rglob("*-0-?.safetensors")), "pages of an ensemble that ended are gone"
+    own, whole = parts(study), {name for name in before if not name[:-12].endswith(("-0-0", "-0-1", "-0-2"))}
+    assert {name: own[name] for name in whole} == {name: before[name] for name in whole}
+    assert tiny_study.outputs(study) == tiny_study.outputs(other)
 
 
 def test_an_attack_that_is_done_costs_no_attack_again(finished: Path, study: Path) -> None:

@@ -21,7 +21,7 @@ def budgets(results: Results, analysis: Analysis) -> Figure | None:
     threat, training = analysis.threat, analysis.training
     panels: list[str] = []
     rows: list[tuple[str, ...]] = []
-    gains: list[str] = []
+    found: list[str] = []
     for strategy in results.strategies:
         runs = results.of(strategy, training)
         printable = all(analysis.entries[name, training].judged.printable for name in (strategy, FULL))
@@ -29,6 +29,7 @@ def budgets(results: Results, analysis: Analysis) -> Figure | None:
             continue
         times = sorted(runs[0].background["background"].unique())  # type: ignore[index]
         lines: dict[str, list[Estimate]] = {access: [] for access in ACCESSES}
+        gains: dict[float, Estimate] = {}
         for one in times:
             stands, of_image = _stands(runs, threat, one)
             seed = (strategy, training, threat.name, f"{one:g}")
@@ -37,7 +38,9 @@ def budgets(results: Results, analysis: Analysis) -> Figure | None:
             gain = paired(stands["adaptive"], stands["full"], of_image, "background", *seed)
             accuracies = (words.rate(lines[access][-1]) for access in ACCESSES)
             rows.append((strategy, f"{one:g} eps", *accuracies, gain.brief, words.sample(gain)))
-        gains.append(f"{strategy} {gain.brief}")
+            gains[one] = gain
+        best = max(gains, key=lambda one: gains[one].value)
+        found.append(f"{strategy} {gains[best].brief} at {best:g} eps")
         ticks = Axis("budget of the background, eps", [(float(n), f"{one:g}") for n, one in enumerate(times)])
         drawn = [(FULL, "full", "control", "open"), (strategy[:12], "adaptive", "robust", "square")]
         series = [Series(name, role, marker, _points(lines[access])) for name, access, role, marker in drawn]
@@ -47,7 +50,7 @@ def budgets(results: Results, analysis: Analysis) -> Figure | None:
         return None
     return Figure(
         name=f"background-{threat.name}-{training}",
-        title=f"With the largest budget on the background, pruning changes accuracy by {words.listed(gains)}",
+        title=f"Where the background has a budget of its own, pruning gains at most: {words.listed(found)}",
         description="Accuracy against the budget of the pixels that a strategy drops",
         panels=tuple(panels),
         columns=("strategy", "budget", f"{FULL}, %", "pruned, mask recomputed, %", "paired difference", "n"),
