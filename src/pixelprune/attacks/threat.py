@@ -55,6 +55,11 @@ class Threat(Options):
             raise ValueError(f"must be one of eps {_shown(others.data['eps'])}")
         return headline
 
+    @property
+    def at_headline(self) -> "Threat":
+        """The same at this radius alone."""
+        return Threat(norm=self.norm, eps=(self.headline,))
+
     def ball(self, eps: float | None = None) -> Ball:
         """The ball of this radius; of the headline's where left out."""
         return BALLS[self.norm](eps=self.headline if eps is None else eps)

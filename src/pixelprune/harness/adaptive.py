@@ -51,8 +51,7 @@ def measure(
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     straight = Pipeline(pruned, batch.ids)
     tables, worst = [], {}
-    for key, of_study in threats.items():
-        threat = Threat(norm=of_study.norm, eps=(of_study.headline,))
+    for key, threat in threats.items():
         again: dict[str, Attack] = {
             f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key
         }
@@ -69,7 +68,7 @@ def measure(
         for model, attacks in ways:
             variant = "straight" if model.smooth is None else f"through {model.temperature:g}"
             access = Access("adaptive", model, everywhere, variant)
-            table, found = climb(batch, access, {key: threat}, attacks, seed=seed, folder=folder)
+            table, found = climb(batch, access, {key: threat.at_headline}, attacks, seed=seed, folder=folder)
             tables.append(table)
             points = _worse(straight, batch.labels, points, found[key])
         worst["adaptive", key] = points

@@ -80,7 +80,7 @@ def measure(
     for width in WIDTHS if smooth is not None else ():
         through = replace(straight, smooth=smooth, temperature=width)
         ways.append(("adaptive", through, {f"through_mask_{width:g}": apgd}))
-    headlines = {key: Threat(norm=threat.norm, eps=(threat.headline,)) for key, threat in threats.items()}
+    headlines = {key: threat.at_headline for key, threat in threats.items()}
     tables = []
     for multiple in times:
         for number, (name, model, attacks) in enumerate(ways):

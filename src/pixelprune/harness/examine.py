@@ -95,8 +95,7 @@ def _agreement(run: Run, batch: Batch, access: Access, rows: pandas.DataFrame, f
     own = Access(
         access.name, narrow(access.model, index), access.mask[index], "autoattack", narrow(access.quick, index)
     )
-    headline = {key: Threat(norm=threat.norm, eps=(threat.headline,))}
-    table, _ = climb(few, own, headline, {"autoattack": AutoAttack()}, seed=run.seed, folder=folder)
+    table, _ = climb(few, own, {key: threat.at_headline}, {"autoattack": AutoAttack()}, seed=run.seed, folder=folder)
     left = _stands(table, access.name, key, threat, few)
     stands = _stands(rows, access.name, key, threat, batch)[: len(few)]
     more, fewer = int((stands & ~left).sum()), int((left & ~stands).sum())
