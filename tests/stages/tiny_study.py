@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -69,6 +70,11 @@ def run(folder: Path, stage: str, *words: str, **environment: str) -> tuple[int,
     process = start(folder, stage, *words, **environment)
     out, error = process.communicate(timeout=300)
     return process.returncode, out, error
+
+
+def complaints(error: str) -> list[str]:
+    """The lines of stderr but those of progress, which a slow machine gets to see."""
+    return [line for line in error.splitlines() if not re.fullmatch(r"  .*(s left.*|, \d+ s)", line)]
 
 
 def call(stage: str, *words: str) -> None:
