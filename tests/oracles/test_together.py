@@ -8,8 +8,10 @@ from torch import Tensor
 from pixelprune.attacks.ascent import Goal, ascend, muster, muster_for
 from pixelprune.attacks.balls import L2Ball, LinfBall
 from pixelprune.attacks.estimators import PLAIN
-from pixelprune.attacks.losses import Towards, margin_to
-from pixelprune.attacks.narrowing import Budget, Counted
+from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.losses import Towards, margin, margin_to
+from pixelprune.attacks.narrowing import Budget, Counted, Model
+from pixelprune.attacks.twin import Twin
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 
@@ -75,3 +77,34 @@ def test_streams_go_together_before_anything_is_drawn() -> None:
     assert torch.equal(together.uniform(4), torch.cat([one.uniform(4), other.uniform(4)]))
     with pytest.raises(AssertionError):
         Draws.together([one])
+
+
+@pytest.mark.parametrize("offset", [0.3, -0.3])
+def test_fab_believes_the_model_and_not_its_copy(offset: float) -> None:
+    """The copy's boundary lies elsewhere: FAB follows it, and only what the model itself gets wrong counts as found."""
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(48, generator=rng)
+    images = 0.4 + 0.2 * torch.rand(N, 3, 4, 4, generator=rng)
+    middle = (images.flatten(1) @ weight).mean()
+
+    def shifted(by: float) -> Model:
+        def model(points: Tensor) -> Tensor:
+            score = points.flatten(1) @ weight - middle + by
+            return torch.stack([-score, score], 1)
+
+        return model
+
+    exact = shifted(0.0)
+    labels, mask = exact(images).argmax(1), torch.ones(N, 1, 4, 4, dtype=torch.bool)
+    judged: list[Tensor] = []
+
+    def watched(points: Tensor) -> Tensor:
+        judged.append(points)
+        return exact(points)
+
+    ball, draws = LinfBall(eps=0.02), Draws.of(np.arange(N), 0)
+    found = FAB(steps=20)(Twin(watched, shifted(offset), error=0.0), images, labels, ball=ball, mask=mask, draws=draws)
+    moved = (found != images).flatten(1).any(1)
+    assert judged and moved.any()
+    before, after = (margin(exact(points), labels) for points in (images, found))
+    assert (after >= before).all(), "a point that the model likes better than the image is no find"
