@@ -79,7 +79,7 @@ def test_streams_go_together_before_anything_is_drawn() -> None:
         Draws.together([one])
 
 
-@pytest.mark.parametrize("offset", [0.3, -0.3])
+@pytest.mark.parametrize("offset", [0.0, 0.3, -0.3])
 def test_fab_believes_the_model_and_not_its_copy(offset: float) -> None:
     """The copy's boundary lies elsewhere: FAB follows it, and only what the model itself gets wrong counts as found."""
     rng = torch.Generator().manual_seed(0)
@@ -108,3 +108,6 @@ def test_fab_believes_the_model_and_not_its_copy(offset: float) -> None:
     assert judged and moved.any()
     before, after = (margin(exact(points), labels) for points in (images, found))
     assert (after >= before).all(), "a point that the model likes better than the image is no find"
+    if offset == 0:
+        reach = 2 * ball.eps * weight.abs().sum()
+        assert torch.equal(after > 0, before + reach > 0), "every image within reach falls"
