@@ -16,7 +16,7 @@ from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.squares import PROPOSALS
-from pixelprune.attacks.twin import exactly
+from pixelprune.attacks.twin import exactly, roughly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -43,28 +43,40 @@ class Square(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        The estimator is not used. Passes: 1 forward an image, and at most `queries` more; no gradient.
+        The estimator is not used. Passes: 1 forward an image, at most `queries` more, and one for each that the copy of
+        a model finds better; no gradient.
         """
         worst = Worst(model, images, labels, mask)
         index = worst.standing
         if len(index) == 0:
             return worst.points
-        model, images, labels, mask = narrow(exactly(model), index), images[index], labels[index], mask[index]
+        copied = roughly(model) is not exactly(model)
+        rough, model = narrow(roughly(model), index), narrow(exactly(model), index)
+        images, labels, mask = images[index], labels[index], mask[index]
         proposals = PROPOSALS[ball.norm](ball, mask, images.shape[1], draws.narrow(index))
         margins = torch.full((len(index),), -torch.inf, device=images.device)
+        rough_margins = margins.clone()
         delta = torch.zeros_like(images)
         for query in range(self.queries):
             proposed = proposals.first() if query == 0 else proposals.next(delta, self.share_at(query))
             points = inside(images, proposed, ball)
             with torch.no_grad():
-                found = margin(model(points), labels)
+                # The copy says which squares could be better, the model which are: of the copy's answers alone the
+                # search would collect those that err the most.
+                seen = margin(rough(points), labels)
+                asked = seen > rough_margins
+                found = torch.full_like(margins, -torch.inf) if copied else seen
+                if copied and asked.any():
+                    found[asked] = margin(narrow(model, asked)(points[asked]), labels[asked])
             better = found > margins
+            rough_margins = torch.where(better, seen, rough_margins)
             margins = torch.where(better, found, margins)
             delta = torch.where(better.view(-1, 1, 1, 1), points - images, delta)
             stands = worst.see(index, points, found)
             if not stands.all():
-                model, index = narrow(model, stands), index[stands]
+                model, rough, index = narrow(model, stands), narrow(rough, stands), index[stands]
                 images, labels, margins, delta = images[stands], labels[stands], margins[stands], delta[stands]
+                rough_margins = rough_margins[stands]
                 proposals.narrow(stands)
             if len(index) == 0:
                 break

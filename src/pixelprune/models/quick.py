@@ -17,10 +17,24 @@ is wrong in bfloat16 alone costs the attack an image, never a verdict, which is 
 """
 
 
-class Coarse(nn.Module):
-    """images float32 (N, C, H, W) -> logits float32 (N, K). Convolutions and linear layers in bfloat16.
+class Head(nn.Module):
+    """A linear layer in float32 inside of a bfloat16 network: bfloat16 logits come in steps of a 256th of their size,
+    and a search for the larger of two sees nothing finer."""
 
-    Their weights are stored in bfloat16, or autocast would round them anew in every pass.
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.layer(features.float())
+        return logits
+
+
+class Coarse(nn.Module):
+    """images float32 (N, C, H, W) -> logits float32 (N, K). Convolutions in bfloat16, linear layers in float32.
+
+    The weights of the former are stored in bfloat16, or autocast would round them anew in every pass.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -49,7 +63,9 @@ def quick(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     device = next((weight.device for weight in twin.parameters()), torch.device("cpu"))
     if not runtime.computes_bfloat16(device):
         return twin
-    for module in twin.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+    for name, module in list(twin.named_modules()):
+        if isinstance(module, nn.Conv2d):
             module.to(torch.bfloat16)
+        elif isinstance(module, nn.Linear) and name:
+            twin.set_submodule(name, Head(module))
     return Coarse(twin)
