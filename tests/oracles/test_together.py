@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Goal, ascend, muster, muster_for
+from pixelprune.attacks.ascent import ascend, muster, muster_for
 from pixelprune.attacks.balls import L2Ball, LinfBall
 from pixelprune.attacks.estimators import PLAIN
 from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.losses import Towards, margin, margin_to
 from pixelprune.attacks.narrowing import Budget, Counted, Model
+from pixelprune.attacks.targets import Goal
 from pixelprune.attacks.twin import Twin
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws

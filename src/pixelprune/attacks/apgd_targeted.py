@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Goal, ascend, muster_for
+from pixelprune.attacks.ascent import ascend, muster_for
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import TARGETED, TargetedName
 from pixelprune.attacks.narrowing import Model
-from pixelprune.attacks.targets import TOGETHER, likeliest
+from pixelprune.attacks.targets import goals_of
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -44,13 +44,7 @@ class APGDTargeted(Options):
         TOGETHER, and an image that falls leaves all of them.
         """
         worst = Worst(model, images, labels, mask)
-        targets, loss = likeliest(worst.logits, labels, self.targets), TARGETED[self.loss]
-        for first in range(0, targets.shape[1], TOGETHER):
-            index = worst.standing
-            if len(index) == 0:
-                break
-            ranks = range(first, min(first + TOGETHER, targets.shape[1]))
-            goals = [Goal(index, targets[:, rank], draws.branch(rank)) for rank in ranks]
-            party = muster_for(model, loss, goals, images, labels, mask)
+        for goals in goals_of(worst, labels, self.targets, draws):
+            party = muster_for(model, TARGETED[self.loss], goals, images, labels, mask)
             ascend(party, self.steps, ball=ball, worst=worst, estimator=estimator)
         return worst.points

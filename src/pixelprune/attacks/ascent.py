@@ -15,6 +15,7 @@ from pixelprune.attacks.balls import Ball, inside, usable
 from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.losses import Loss, TargetedLoss, Towards, margin
 from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.targets import Goal
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 
@@ -43,17 +44,6 @@ class Party:
             narrow(self.model, index), narrow(self.loss, index), self.index[index], self.images[index],
             self.labels[index], self.mask[index], self.draws.narrow(index),
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Which images are led to which class."""
-
-    index: Tensor
-    """int64 (M,)"""
-    target: Tensor
-    """int64 (N,): of the whole batch, as are the draws."""
-    draws: Draws
 
 
 def muster(

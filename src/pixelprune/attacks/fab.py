@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Goal, Party, muster_for
+from pixelprune.attacks.ascent import Party, muster_for
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.plane import onto_plane
-from pixelprune.attacks.targets import TOGETHER, likeliest
+from pixelprune.attacks.targets import goals_of
 from pixelprune.attacks.twin import exactly, roughly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
@@ -53,13 +53,7 @@ class FAB(Options):
         backward (one for each plane, one more where the point before it was drawn back, and a look inside the ball).
         """
         worst = Worst(model, images, labels, mask)
-        targets = likeliest(worst.logits, labels, self.targets)
-        for first in range(0, targets.shape[1], TOGETHER):
-            index = worst.standing
-            if len(index) == 0:
-                break
-            ranks = range(first, min(first + TOGETHER, targets.shape[1]))
-            goals = [Goal(index, targets[:, rank], draws.branch(rank)) for rank in ranks]
+        for goals in goals_of(worst, labels, self.targets, draws):
             party = muster_for(roughly(model), margin_to, goals, images, labels, mask)
             self._approach(party, exactly(model), worst, ball, estimator)
         return worst.points

@@ -12,12 +12,12 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from pixelprune.attacks.ascent import Goal, ascend, muster, muster_for
+from pixelprune.attacks.ascent import ascend, muster, muster_for
 from pixelprune.attacks.balls import Ball
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
-from pixelprune.attacks.targets import likeliest, nearest
+from pixelprune.attacks.targets import Goal, likeliest, nearest
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options

@@ -1,5 +1,8 @@
 """Which wrong classes a targeted attack aims at, and in which order."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -7,12 +10,35 @@ from pixelprune.attacks.balls import Ball, dual_length
 from pixelprune.attacks.estimators import Estimator
 from pixelprune.attacks.losses import Towards, margin_to
 from pixelprune.attacks.narrowing import Model
+from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 
 TINY = 1e-12
 TOGETHER = 3
 """Classes that an attack leads an image to at the same time: more of them fill a batch of few images, and waste passes
 on an image that falls on its way to the first."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Which images are led to which class."""
+
+    index: Tensor
+    """int64 (M,)"""
+    target: Tensor
+    """int64 (N,): of the whole batch, as are the draws."""
+    draws: Draws
+
+
+def goals_of(worst: Worst, labels: Tensor, count: int, draws: Draws) -> Iterator[list[Goal]]:
+    """The likeliest wrong classes, TOGETHER at a time, for the images that stand when their turn comes."""
+    targets = likeliest(worst.logits, labels, count)
+    for first in range(0, targets.shape[1], TOGETHER):
+        index = worst.standing
+        if len(index) == 0:
+            return
+        last = min(first + TOGETHER, targets.shape[1])
+        yield [Goal(index, targets[:, rank], draws.branch(rank)) for rank in range(first, last)]
 
 
 def likeliest(logits: Tensor, labels: Tensor, count: int) -> Tensor:
