@@ -55,17 +55,10 @@ def measure(
         again: dict[str, Attack] = {
             f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key
         }
-        plain: dict[str, Attack] = {
-            "straight_through": APGD(steps=steps), "square": Square(queries=queries), "rays": RayS(queries=queries),
-            "transferred": Transferred(full, APGD(steps=steps)), **again,
-        }  # fmt: skip
-        ways: list[tuple[Pipeline, dict[str, Attack]]] = [(straight, plain)]
-        for width in WIDTHS:
-            through = replace(straight, smooth=smooth, temperature=width)
-            ways.append((through, {f"through_mask_{width:g}": APGD(steps=steps)}))
-        ways[-1][1]["mask_first"] = MaskFirst(ways[-1][0], steps)
+        (_, plain), *through = ways(straight, smooth, steps, queries)
+        plain |= {"transferred": Transferred(full, APGD(steps=steps)), **again}
         points = batch.images
-        for model, attacks in ways:
+        for model, attacks in [(straight, plain), *through]:
             variant = "straight" if model.smooth is None else f"through {model.temperature:g}"
             access = Access("adaptive", model, everywhere, variant)
             table, found = climb(batch, access, {key: threat.at_headline}, attacks, seed=seed, folder=folder)
@@ -73,6 +66,18 @@ def measure(
             points = _worse(straight, batch.labels, points, found[key])
         worst["adaptive", key] = points
     return pandas.concat(tables, ignore_index=True), worst
+
+
+def ways(straight: Pipeline, smooth: Rank, steps: int, queries: int) -> list[tuple[Pipeline, dict[str, Attack]]]:
+    """How to look for a point on the pipeline alone: the same forward, with the gradients that these attacks follow."""
+    found: list[tuple[Pipeline, dict[str, Attack]]] = [(straight, {
+        "straight_through": APGD(steps=steps), "square": Square(queries=queries), "rays": RayS(queries=queries)
+    })]  # fmt: skip
+    for width in WIDTHS:
+        through = replace(straight, smooth=smooth, temperature=width)
+        found.append((through, {f"through_mask_{width:g}": APGD(steps=steps)}))
+    found[-1][1]["mask_first"] = MaskFirst(found[-1][0], steps)
+    return found
 
 
 def motion(pruned: PrunedModel, batch: Batch, points: Tensor) -> Tensor:

@@ -18,10 +18,11 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.evaluation.check import Check, check
 from pixelprune.evaluation.row_checks import row_checks
 from pixelprune.evaluation.worst_case import standing
-from pixelprune.harness import checks
+from pixelprune.harness import checks, planted_masks
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.job import Run
 from pixelprune.harness.ladder import Batch, climb
+from pixelprune.harness.planted import THRESHOLD
 
 Examples = Mapping[tuple[str, str], Tensor]
 """(access, threat) -> the worst adversarial images of the first ones of the batch."""
@@ -40,6 +41,7 @@ def examine(
         _stored(run, batch, access, rows, examples),
         *checks.run(_subject(run, batch, masks, rows, examples, iou)),
         _agreement(run, batch, access, rows, folder),
+        _behind_another_mask(run, batch),
     ]
     return sorted(found, key=lambda check: int(check["id"].removeprefix("E")))
 
@@ -106,3 +108,15 @@ def _agreement(run: Run, batch: Batch, access: Access, rows: pandas.DataFrame, f
         f"{more} fall to AutoAttack alone, {fewer} to the ladder alone; {spent[0]:,} passes against {spent[1]:,}"
     )
     return check("E28", title, found, threshold, "W", more <= max(1, round(0.002 * len(few))))
+
+
+def _behind_another_mask(run: Run, batch: Batch) -> Check:
+    """E30: where a mask can be moved, and where asked for: an image costs hundreds of masks."""
+    images = run.settings.planted_mask_images
+    if run.smooth is None or not images:
+        why = "no mask answers the attacker" if run.smooth is None else "not asked for in this study"
+        return check("E30", planted_masks.TITLE, why, THRESHOLD, "W", None)
+    return planted_masks.examine(
+        batch.first(images), run.network, run.pruned, run.smooth, next(iter(run.threats.values())),
+        steps=run.settings.adaptive_steps, queries=run.settings.adaptive_queries, seed=run.seed,
+    )  # fmt: skip

@@ -20,6 +20,9 @@ class Evaluation(Options):
     )
     adaptive_steps: int = Field(20, ge=1, description="Gradient steps of each way to attack the whole pipeline.")
     adaptive_queries: int = Field(100, ge=1, description="Of each of its attacks without gradients.")
+    planted_mask_images: int = Field(
+        16, ge=0, description="Of the attacked images, how many get an example planted behind another mask; 0: none."
+    )
     background_images: int = Field(
         0, ge=0, description="Of the attacked images, how many are attacked with other budgets on what was dropped."
     )

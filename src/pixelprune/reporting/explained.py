@@ -30,6 +30,7 @@ CHECKS = {
     "E27": "If the mask never moves under attack, the attack did not try to move it.",
     "E28": "The ensemble that the literature reports must not break images that this ladder leaves standing.",
     "E29": "Adversarial images of the study's other runs must not break what the direct attack missed.",
+    "E30": "Adaptive attacks must find an example that is known to be there, and that only another mask lets through.",
 }
 GLOSSARY = {
     "strategy": "which pixels a network is shown: a map that ranks them, a share to keep (or the map's own region), "
