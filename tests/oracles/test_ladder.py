@@ -21,7 +21,7 @@ from pixelprune.attacks.losses import margin
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
-from pixelprune.evaluation import rows
+from pixelprune.evaluation import rows, sequential
 from pixelprune.fills.black import Black
 from pixelprune.harness import accesses, examine, ladder
 from pixelprune.harness.accesses import Access
@@ -290,13 +290,30 @@ def test_e28_tells_a_ladder_that_autoattack_goes_beyond(
     """Of the first thirteen images every one can be broken, and AutoAttack breaks them."""
     table, _, model = climbed(case, tmp_path, ladder={"own": attack}, name="full")
     _, batch, mask = case
-    settings = SimpleNamespace(autoattack=("a/natural",), autoattack_images=13)
+    settings = SimpleNamespace(autoattack=("a/natural",), autoattack_images=13, autoattack_within=None)
     run: Any = SimpleNamespace(name="a/natural", settings=settings, threats=LINF, seed=0)
     found = examine._agreement(run, batch, Access("full", model, mask), table, tmp_path)
     assert (found["verdict"], found["severity"]) == (verdict, "W")
     assert found["found"].startswith("of 13 images 0 stand after AutoAttack")
     run.name = "b/natural"
     assert examine._agreement(run, batch, Access("full", model, mask), table, tmp_path)["verdict"] == "not applicable"
+
+
+@pytest.mark.parametrize("within", [0.2, 0.4])
+def test_autoattack_stops_once_its_share_is_known(
+    case: tuple[Linear, Batch, Tensor], tmp_path: Path, within: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examine, "LOOK", 4)
+    table, _, model = climbed(case, tmp_path, ladder={"own": PGD(steps=20)}, name="full")
+    _, batch, mask = case
+    settings = SimpleNamespace(autoattack=("a/natural",), autoattack_images=13, autoattack_within=within)
+    run: Any = SimpleNamespace(name="a/natural", settings=settings, threats=LINF, seed=0)
+    found = examine._agreement(run, batch, Access("full", model, mask), table, tmp_path)["found"]
+    tried = next(tried for tried in (4, 8, 12, 13) if sequential.enough(0, tried, 13, within))
+    assert 4 < tried < 13, "of nothing else could it be told that it stops"
+    high = sequential.interval(0, tried, 13)[1]
+    assert found.startswith(f"of {tried} images 0 stand after AutoAttack")
+    assert found.endswith(f"; of all 13 stand 0.0% to {high:.1%}, with 95 % confidence")
 
 
 class Killed(Exception):

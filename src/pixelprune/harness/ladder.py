@@ -54,9 +54,13 @@ class Batch:
 
     def first(self, count: int) -> "Batch":
         """So many images, all of them examples."""
-        few = slice(0, min(count, len(self)))
-        images = self.images[few]
-        return Batch(images, self.labels[few], self.ids[few], self.groups[few], examples=len(images))
+        return self.part(0, count)
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Those images, all of them examples."""
+        some = slice(start, stop)
+        images = self.images[some]
+        return Batch(images, self.labels[some], self.ids[some], self.groups[some], examples=len(images))
 
 
 @dataclass

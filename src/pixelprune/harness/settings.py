@@ -35,6 +35,9 @@ class Evaluation(Options):
     autoattack_images: int = Field(
         64, ge=1, description="Of the attacked images, how many AutoAttack is given as well, in the runs below."
     )
+    autoattack_within: float | None = Field(
+        None, gt=0, lt=0.5, description="It stops once the share that stands is known to within this; null: never."
+    )
     autoattack: Annotated[tuple[RunName, ...], Listed] = Field(
         (), description="Runs, strategy/training, in which AutoAttack must agree with the ladder."
     )
