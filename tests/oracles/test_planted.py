@@ -1,6 +1,8 @@
 """Planted examples: attacks that work find them, attacks that do not are told."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +22,12 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check
 from pixelprune.fills.black import Black
-from pixelprune.harness import planted_masks
+from pixelprune.harness import examine, planted_masks
 from pixelprune.harness.adaptive import motion
 from pixelprune.harness.ladder import Batch
 from pixelprune.harness.pipeline import Pipeline
 from pixelprune.harness.planted import found, penultimate, plant
+from pixelprune.harness.settings import Evaluation
 from pixelprune.pruning import FrozenModel, PrunedModel
 from pixelprune.selecting import Rank
 
@@ -147,6 +150,21 @@ def test_attacks_that_move_no_mask_do_not(
 def test_masks_that_stay_and_networks_without_features_are_said(network: nn.Module) -> None:
     assert behind_masks(network, by_place)["verdict"] == "not applicable"
     assert behind_masks(nn.Sequential(nn.Conv2d(3, 2, 16), nn.Flatten()), brightest)["verdict"] == "not run"
+
+
+def test_a_study_asks_for_it_and_a_mask_must_be_able_to_move(network: nn.Module) -> None:
+    images, _ = pictures()
+    batch = Batch(images, torch.zeros(N, dtype=torch.int64), np.arange(N), np.arange(N), examples=N)
+    settings = Evaluation(planted_mask_images=3, adaptive_steps=20, adaptive_queries=20)
+    run: Any = SimpleNamespace(
+        settings=settings, network=network, pruned=PrunedModel(network, brightest, 0.5, BLACK), smooth=brightest,
+        threats={"linf": Threat(norm="linf", eps=(8 / 255,))}, seed=0,
+    )  # fmt: skip
+    assert examine._behind_another_mask(run, batch)["found"].startswith("3 of 3 planted on 3 images")
+    run.smooth = None
+    assert examine._behind_another_mask(run, batch)["verdict"] == "not applicable"
+    run.smooth, run.settings = brightest, Evaluation(planted_mask_images=0)
+    assert examine._behind_another_mask(run, batch)["found"] == "not asked for in this study"
 
 
 def test_what_is_planted_moves_the_mask_as_far_as_any_corner_tried(network: nn.Module) -> None:

@@ -40,7 +40,7 @@ evaluation:
   adaptive_images: 4
   adaptive_steps: 2
   adaptive_queries: 5
-  planted_mask_images: 2
+  planted_mask_images: 0
   smallest_eps_images: 3
   background_images: 2
   background_times: [1, 4.5]
