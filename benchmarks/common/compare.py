@@ -1,7 +1,8 @@
 """One attack of ours beside one of a peer: time, accuracy, passes, and the images on which they disagree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,19 @@ class Case:
 
 def run(subject: str, cases: Sequence[Case]) -> None:
     """Compares every case whose weights and rows are there, and replaces the subject's entries of the results."""
+    run_together({subject: cases})
+
+
+def run_together(subjects: Mapping[str, Sequence[Case]]) -> None:
+    """As `run`, and a peer that several subjects time on the same images has its turns once for all of them."""
     runtime.prepare()
-    entries = []
-    for case in cases:
-        entries.append(_absent(subject, case) or _compare(subject, case))
-        print(_line(entries[-1]), flush=True)
-    results.replace(subject, entries)
+    turns = Turns(subjects)
+    for subject, cases in subjects.items():
+        entries = []
+        for case in cases:
+            entries.append(_absent(subject, case) or _compare(subject, case, turns))
+            print(_line(entries[-1]), flush=True)
+        results.replace(subject, entries)
 
 
 def _absent(subject: str, case: Case) -> results.Entry | None:
@@ -53,13 +61,15 @@ def _absent(subject: str, case: Case) -> results.Entry | None:
     return results.entry(**common, note=f"not run: {problem}") if problem else None
 
 
-def _compare(subject: str, case: Case) -> results.Entry:
+def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:
     model = models.load(case.model).part(slice(case.images))
     found = rows.finished(model, case.peer, case.ball)
     theirs = rows.totals(found) if len(found) == len(model) else None
     stands, spent, seconds = measure(model, case)
-    times = _turns(model.part(slice(TIMED)), case) if case.timed else {}
-    if not times:
+    times: dict[str, Any]
+    if case.timed:
+        times = dict(turns.of(subject, case, model.part(slice(TIMED))))
+    else:
         times = {"ours": seconds, "peer": theirs.seconds if theirs else None, "floor": _floor(model, spent)}
     values: dict[str, Any] = {
         "subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm, "n": len(model),
@@ -105,19 +115,53 @@ def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, fl
     return torch.cat(found), spent, watch.seconds
 
 
-def _turns(few: Subject, case: Case) -> dict[str, Any]:
-    """Median seconds of both sides on the same images, and the floor of ours, measured between their turns."""
+class Turns:
+    """Times of our attacks and of a peer that take turns on the same images."""
+
+    def __init__(self, subjects: Mapping[str, Sequence[Case]]) -> None:
+        self._cases: dict[tuple[str, str, Ball], dict[str, Case]] = {}
+        for subject, cases in subjects.items():
+            for case in cases:
+                if case.timed:
+                    self._cases.setdefault(_contest(case), {})[subject] = case
+        self._seconds: dict[tuple[str, str, Ball], dict[str, dict[str, float]]] = {}
+
+    def of(self, subject: str, case: Case, few: Subject) -> dict[str, float]:
+        """Median seconds of `ours`, of the `peer`, and of our `floor`, which is measured between their turns."""
+        contest = _contest(case)
+        if contest not in self._seconds:
+            self._seconds[contest] = _take_turns(few, self._cases[contest])
+        return self._seconds[contest][subject]
+
+
+def _contest(case: Case) -> tuple[str, str, Ball]:
+    return case.model, case.peer.name, case.ball
+
+
+def _take_turns(few: Subject, cases: Mapping[str, Case]) -> dict[str, dict[str, float]]:
     for model in (few.original, few.access.quick or few.network):  # no pass that is timed is the first of its model
         points = few.images.clone().requires_grad_()
         torch.autograd.grad(model(points).sum(), points)
-    budgets: list[Budget] = []
-    floors: list[float] = []
+    budgets: dict[str, Budget] = {}
+    floors: dict[str, list[float]] = {subject: [] for subject in cases}
+    peer, *_ = cases.values()
+
+    def one_of_ours(subject: str) -> None:
+        budgets[subject] = ours(few, cases[subject].ours, cases[subject].ball)[1]
+
+    def floor() -> None:
+        for subject, values in floors.items():
+            values.append(_floor(few, budgets[subject]))
+
     found = timing.alternate({
-        "ours": lambda: budgets.append(ours(few, case.ours, case.ball)[1]),
-        "peer": lambda: rows.attack(few.original, case.peer, few.images, few.labels, case.ball),
-        "floor": lambda: floors.append(_floor(few, budgets[-1])),
+        **{subject: partial(one_of_ours, subject) for subject in cases},
+        "peer": lambda: rows.attack(few.original, peer.peer, few.images, few.labels, peer.ball),
+        "floor": floor,
     })  # fmt: skip
-    return found | {"floor": timing.median(floors)}
+    return {
+        subject: {"ours": found[subject], "peer": found["peer"], "floor": timing.median(floors[subject])}
+        for subject in cases
+    }
 
 
 def _floor(model: Subject, spent: Budget) -> float:

@@ -148,7 +148,9 @@ def test_our_side_is_measured_as_the_ladder_does(subject):
     assert 0 < spent.backward.sum() < spent.forward.sum() and seconds > 0
 
 
-def test_a_comparison_becomes_an_entry(subject, tmp_path, monkeypatch):
+@pytest.fixture
+def stage(subject, tmp_path, monkeypatch):
+    """Everything that a comparison reads or writes lies in memory or in the returned folder."""
     found = rows.compute(subject, FakePeer(), BALL, lambda _: None, tmp_path)
     for module, values in {
         models: {"is_there": lambda name: True, "load": lambda name: subject},
@@ -158,13 +160,28 @@ def test_a_comparison_becomes_an_entry(subject, tmp_path, monkeypatch):
     }.items():
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
+    return tmp_path
+
+
+def test_a_comparison_becomes_an_entry(stage):
     compare.run("pgd20", [compare.Case("linear", PGD(steps=5), FakePeer(), BALL)])
-    (entry,) = artifacts.load_json(tmp_path / "results.json")
+    (entry,) = artifacts.load_json(stage / "results.json")
     assert set(results.FIELDS) <= set(entry) and None not in [entry[field] for field in results.FIELDS]
     assert entry["n"] == 10 and entry["ratio"] == pytest.approx(entry["peer_s"] / entry["ours_s"], rel=1e-3)
     assert entry["ours_robust"] <= entry["peer_robust"]
-    page = (tmp_path / "RESULTS.md").read_text()
+    page = (stage / "RESULTS.md").read_text()
     assert "| linear | torch" in page and "`python benchmarks/pgd20.py`" in page
+
+
+def test_a_peer_of_several_subjects_has_its_turns_once(stage, monkeypatch):
+    calls = []
+    monkeypatch.setattr(rows, "attack", lambda *options: calls.append("peer"))
+    cases = [compare.Case("linear", PGD(steps=steps), FakePeer(), BALL) for steps in (5, 10)]
+    compare.run_together({"pgd20": cases[:1], "fast_ensemble": cases[1:]})
+    first, second = artifacts.load_json(stage / "results.json")
+    assert calls == ["peer"] * timing.ROUNDS
+    assert first["peer_s"] == second["peer_s"] and first["ours_s"] != second["ours_s"]
+    assert first["ours_passes"] < second["ours_passes"] and first["floor_share"] != second["floor_share"]
 
 
 def test_a_subject_replaces_its_own_entries_alone(tmp_path):
@@ -195,4 +212,5 @@ def test_the_page_is_what_the_results_render_to():
 def test_every_subject_has_its_script():
     assert all((ROOT / "benchmarks" / f"{subject}.py").is_file() for subject in results.SUBJECTS)
     listed = (ROOT / "Makefile").read_text().partition("BENCH := ")[2].partition("\n\n")[0]
-    assert set(listed.replace("\\", " ").split()) == set(results.SUBJECTS)
+    measured = {*listed.replace("\\", " ").split(), "aa_standard_adversarial"}  # by fast_ensemble
+    assert measured == set(results.SUBJECTS)
