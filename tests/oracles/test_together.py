@@ -11,6 +11,7 @@ from pixelprune.attacks.estimators import PLAIN
 from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.losses import Towards, margin, margin_to
 from pixelprune.attacks.narrowing import Budget, Counted, Model
+from pixelprune.attacks.square import Square
 from pixelprune.attacks.targets import Goal
 from pixelprune.attacks.twin import Twin
 from pixelprune.attacks.worst import Worst
@@ -112,3 +113,36 @@ def test_fab_believes_the_model_and_not_its_copy(offset: float) -> None:
     if offset == 0:
         reach = 2 * ball.eps * weight.abs().sum()
         assert torch.equal(after > 0, before + reach > 0), "every image within reach falls"
+
+
+@pytest.mark.parametrize("error", [0.0, 0.2])
+def test_square_believes_the_model_and_asks_it_where_the_copy_found_better(error: float) -> None:
+    """A copy that is the model changes nothing but the passes; one that errs costs points, and never lends a margin."""
+    rng = torch.Generator().manual_seed(0)
+    weight, noise = torch.randn(48, generator=rng), torch.randn(48, generator=rng)
+    images = 0.4 + 0.2 * torch.rand(N, 3, 4, 4, generator=rng)
+    middle = (images.flatten(1) @ weight).mean()
+
+    def along(direction: Tensor) -> Model:
+        def model(points: Tensor) -> Tensor:
+            score = points.flatten(1) @ direction - middle
+            return torch.stack([-score, score], 1)
+
+        return model
+
+    labels, mask = along(weight)(images).argmax(1), torch.ones(N, 1, 4, 4, dtype=torch.bool)
+    ball, draws, square = LinfBall(eps=0.01), Draws.of(np.arange(N), 0), Square(queries=300)
+
+    def attacked(model: Model) -> Tensor:
+        return square(model, images, labels, ball=ball, mask=mask, draws=draws.branch(0))
+
+    spent = Budget(N)
+    found = attacked(Twin(Counted(along(weight), spent), along(weight + error * noise), error=9.0))
+    plain, now, before = (margin(along(weight)(points), labels) for points in (attacked(along(weight)), found, images))
+    assert (now >= before).all() and (now > before).any()
+    assert spent.forward[now <= 0].max() < 100, "the model is asked where its copy has found better, and nowhere else"
+    if error == 0:
+        assert torch.equal(now, plain)
+    else:
+        optimum = before + 2 * ball.eps * weight.abs().sum()
+        assert (now[now <= 0] > before[now <= 0] + 0.5 * (optimum - before)[now <= 0]).all()
