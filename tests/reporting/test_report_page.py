@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelprune.reporting import palette, pictures
+from pixelprune.evaluation.intervals import Estimate
+from pixelprune.reporting import figure_keep, palette, pictures
 from pixelprune.reporting.analysis import analyze
 from pixelprune.reporting.page import prose, render
 from pixelprune.reporting.write import LIMIT, write
@@ -198,9 +199,26 @@ def test_keep_shares_are_drawn_from_three_on(study: Study) -> None:
     results = study(strategies=SHARES, count=32, attacked=24)
     text = render(results, [analyze(results, results.threats["linf"])], {})
     assert 'id="keep"' in text
-    assert "random is most robust at" in text
+    assert "More than fewer pixels to write on account for: random " in text
     found = ids(Page(text))
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(("beyond", "said"), [((), "nowhere"), ((0.25,), "at 25 %"), ((0.25, 0.75), "at 25 and 75 %")])
+def test_the_keep_curve_says_where_kept_lies_above_its_null(
+    study: Study, monkeypatch: pytest.MonkeyPatch, beyond: tuple[float, ...], said: str
+) -> None:
+    def accuracies(results: object, analysis: object, entry: object, keep: float) -> list[Estimate | None]:
+        above = any(keep == pytest.approx(share, abs=0.02) for share in beyond)
+        kept = Estimate(0.5, low=0.46 if above else 0.44, high=0.6, n=24)
+        null = Estimate(0.4, low=0.3, high=0.45, n=24)
+        return [kept, kept, None, kept, null, kept]
+
+    monkeypatch.setattr(figure_keep, "_accuracies", accuracies)
+    results = study(strategies=SHARES, count=32, attacked=24)
+    figure = figure_keep.keep_shares(results, analyze(results, results.threats["linf"]))
+    assert figure is not None
+    assert figure.title == f"More than fewer pixels to write on account for: random {said}"
 
 
 def test_keep_shares_of_invalid_runs_are_not_drawn(study: Study) -> None:

@@ -47,14 +47,14 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
                 for entry, keep, values in zip(shown, at, found, strict=True)
             ]
             panels.append(_panel(results, f"keep-{key}-{training}", f"{key}, {training}", at, found))
-            best = max(shown, key=lambda entry: entry.robust.value)
             if training == analysis.training:
-                moves.append(f"{key} is most robust at {100 * results.strategies[best.strategy].kept:.0f} %")
+                moves.append(f"{key} {_beyond(at, found)}")
     if not panels:
         return None
     return Figure(
         name="keep-share",
-        title=f"Share of pixels kept: {words.listed(moves) or 'no valid result in the training of the first screen'}",
+        title="More than fewer pixels to write on account for: "
+        + (words.listed(moves) or "no valid result in the training of the first screen"),
         description="Clean and robust accuracy against the share of pixels kept",
         panels=tuple(panels),
         columns=("run", "pixels kept, %", *(f"{name}, %" for name in COLUMNS)),
@@ -66,6 +66,15 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
             "network trained anew (compare with kept) and of the same one (compare with budget)."
         ),
     )
+
+
+def _beyond(at: Sequence[float], found: Sequence[Accuracies]) -> str:
+    """At which shares the interval of the kept accuracy lies above that of the null of a network trained anew."""
+    shares = []
+    for keep, (_, kept, _, _, retrained, _) in zip(at, found, strict=True):
+        if kept is not None and retrained is not None and kept.low > retrained.high:
+            shares.append(f"{100 * keep:.0f}")
+    return f"at {words.listed(shares)} %" if shares else "nowhere"
 
 
 def _panel(results: Results, name: str, heading: str, at: Sequence[float], found: Sequence[Accuracies]) -> str:
