@@ -32,7 +32,7 @@ class Case:
     images: int | None = None
     """Of which accuracies are taken; all that the model has where left out."""
     timed: bool = True
-    """False where turns with the peer take too long: its time is then that of its rows, ours of the same images."""
+    """False where turns with the peer take too long: its time is then that of its rows, under another load."""
 
 
 def run(subject: str, cases: Sequence[Case]) -> None:
@@ -74,7 +74,7 @@ def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:
     values: dict[str, Any] = {
         "subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm, "n": len(model),
         "ours_s": times["ours"], "peer_s": times["peer"],
-        "ratio": times["peer"] / times["ours"] if times["peer"] else None,
+        "ratio": times["peer"] / times["ours"] if case.timed else None,
         "ours_robust": len(stands) / len(model), "ours_passes": int((spent.forward + spent.backward).sum()),
         "floor_share": times["floor"] / times["ours"], "machine": timing.machine(),
         "passes": {"ours": {"forward": int(spent.forward.sum()), "backward": int(spent.backward.sum())}},
@@ -89,7 +89,7 @@ def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:
     }  # fmt: skip
     values["disagree"] = {who: ids for who, ids in apart.items() if ids}
     if not case.timed:
-        values["note"] = f"times of one run each on {len(model)} images, the peer's when its rows were computed"
+        values["note"] = f"times of one run each on {len(model)} images, the peer's when its rows were computed: no ratio"
     return results.entry(**values)
 
 
