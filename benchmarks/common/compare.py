@@ -89,7 +89,9 @@ def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:
     }  # fmt: skip
     values["disagree"] = {who: ids for who, ids in apart.items() if ids}
     if not case.timed:
-        values["note"] = f"times of one run each on {len(model)} images, the peer's when its rows were computed: no ratio"
+        values["note"] = (
+            f"no turns: times of one run each on {len(model)} images, the peer's when its rows were made"
+        )
     return results.entry(**values)
 
 
