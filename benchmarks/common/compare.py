@@ -89,9 +89,7 @@ def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:
     }  # fmt: skip
     values["disagree"] = {who: ids for who, ids in apart.items() if ids}
     if not case.timed:
-        values["note"] = (
-            f"no turns: times of one run each on {len(model)} images, the peer's when its rows were made"
-        )
+        values["note"] = f"no turns: times of one run each on {len(model)} images, the peer's when its rows were made"
     return results.entry(**values)
 
 
