@@ -109,7 +109,7 @@ def _notes(entries: list[Entry]) -> str:
         if each.get("note"):
             lines.append(f"- {each['model']}: {each['note']}")
         if each.get("disagree"):
-            lines.append(f"- {each['model']}{_norm(each)}: verdicts differ on these images: {_ids(each['disagree'])}")
+            lines.append(f"- {_where(each)}: verdicts differ on these images: {_ids(each['disagree'])}")
     return "\n" + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -119,8 +119,8 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _norm(each: Entry) -> str:
-    return f", {each['norm']}" if each.get("norm") else ""
+def _where(each: Entry) -> str:
+    return ", ".join(each[name] for name in ("model", "peer", "norm") if each.get(name))
 
 
 def _ids(disagree: dict[str, list[int]]) -> str:
