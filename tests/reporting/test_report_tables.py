@@ -24,7 +24,9 @@ from reporting.conftest import Study, read, with_second_threat
 def test_summary_has_short_keys_and_four_digits(finished: Path) -> None:
     content = json.loads((finished / "metrics/summary.json").read_text())
     assert set(content) == set(synthetic.STRATEGIES)
-    assert set(content["none"]["natural"]) == {"clean", "robust", "verdict"}
+    full = content["none"]["natural"]
+    assert set(full) == {"clean", "robust", "adaptive", "verdict"}
+    assert full["adaptive"] == full["robust"], "without a mask the attacker writes everywhere anyway"
     own = content["foreground"]["adversarial"]
     assert set(own) == {"clean", "robust", "budget", "location", "feature", "adaptive", "verdict"}
     assert all(value == round(value, 4) for value in own.values() if isinstance(value, float))

@@ -70,6 +70,13 @@ class Entry:
     def name(self) -> str:
         return f"{self.strategy}/{self.training}"
 
+    @property
+    def adaptive(self) -> Estimate | None:
+        """Where the attacker writes everywhere and the mask, if there is one, answers; None where not measured."""
+        if self.strategy == FULL:
+            return self.robust
+        return self.moving.robust if self.moving else None
+
 
 @dataclass(frozen=True)
 class Analysis:

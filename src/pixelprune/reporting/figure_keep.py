@@ -95,6 +95,5 @@ def _accuracies(results: Results, analysis: Analysis, entry: Entry, keep: float)
         runs = results.of(entry.strategy, training)
         stands = robust(runs, threat.name, threat.headline, "budget")
         budget = share(stands, groups(runs[0].rows).to_numpy(), "budget", entry.strategy, training, threat.name)
-    moved = entry.moving.robust if entry.moving else None
     retrained, fixed = (expected[key][0].accuracy for key in ("kept", "budget"))
-    return entry.clean, entry.robust, moved, budget, retrained, fixed
+    return entry.clean, entry.robust, entry.adaptive, budget, retrained, fixed

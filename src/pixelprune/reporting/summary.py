@@ -28,6 +28,6 @@ def summary(analyses: Sequence[Analysis]) -> dict[str, dict[str, dict[str, Any]]
             if entry.decomposition and entry.judged.printable and analysis.entries[FULL, training].judged.printable:
                 terms = entry.decomposition.terms
                 own |= {key: round(terms[key].value, DIGITS) for key in ("budget", "location", "feature")}
-            if entry.moving and entry.judged.printable:
-                own["adaptive"] = round(entry.moving.robust.value, DIGITS)
+            if entry.adaptive and entry.judged.printable:
+                own["adaptive"] = round(entry.adaptive.value, DIGITS)
     return content

@@ -27,8 +27,7 @@ def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFram
                 stands = robust(runs, threat.name, eps, own_access(entry.strategy))
                 name = (entry.strategy, entry.training, threat.name, f"{eps:g}")
                 at = entry.robust if headline else share(stands, groups(runs[0].rows).to_numpy(), *name)
-                shown = headline and entry.moving is not None and entry.judged.printable
-                adaptive = entry.moving.robust if shown and entry.moving else None
+                adaptive = entry.adaptive if headline and entry.judged.printable else None
                 rows.append(
                     {
                         "strategy": entry.strategy,
