@@ -48,3 +48,8 @@ def exactly(model: Model) -> Model:
 def roughly(model: Model) -> Model:
     """The copy alone, for a search that stays on the boundary, where a model of two halves would ask both each time."""
     return model.copy if isinstance(model, Twin) else model
+
+
+def unsure(model: Model, margins: Tensor, scale: Tensor) -> Tensor:
+    """bool (N,): whose margins are so small that the copy could have the wrong sign; scale: of their logits, (N,)."""
+    return margins.abs() < (model.error if isinstance(model, Twin) else 0) * scale
