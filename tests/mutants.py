@@ -129,6 +129,7 @@ MUTANTS = [
     ("the wrong side of the plane", "plane.py", "weight.sign() * rise.sign()", "weight.sign() * -rise.sign()"),
     ("forgets who met the border", "plane.py", "before, free = free, time[:, None] * flat_pace < flat_room", "before, free = free, flat_room > -1"),
     ("keeps the last square", "square.py", "better = found > margins", "better = found > -1e9"),
+    ("leaves it at what the copy says", "twin.py", "margins.abs() < (model.error", "margins.abs() < -1 * (model.error"),
     ("believes the copy", "square.py", "found[asked] = margin(narrow(model, asked)(points[asked]), labels[asked])", "found[asked] = seen[asked]"),
     ("asks the model each time", "square.py", "asked = seen > rough_margins", "asked = seen > -1e9"),
     ("compares the copy with the model", "square.py", "torch.where(better, seen, rough_margins)", "torch.where(better, found, rough_margins)"),

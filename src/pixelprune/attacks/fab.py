@@ -6,6 +6,7 @@ Source: Croce & Hein, "Minimally distorted adversarial examples with a fast adap
 algorithm 1, arXiv:1907.02044; targeted as in AutoAttack (arXiv:2003.01690). Ours keeps the plane on the mask.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -19,7 +20,7 @@ from pixelprune.attacks.losses import margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.plane import onto_plane
 from pixelprune.attacks.targets import goals_of
-from pixelprune.attacks.twin import exactly, roughly
+from pixelprune.attacks.twin import exactly, roughly, unsure
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -51,11 +52,19 @@ class FAB(Options):
 
         Passes: 1 forward an image; for each target, tried TOGETHER, at most 3 steps + 1 forward and 2 steps
         backward (one for each plane, one more where the point before it was drawn back, and a look inside the ball).
+        With a copy of a model, twice that for images that the copy leaves so near the boundary that it could err there.
         """
-        worst = Worst(model, images, labels, mask)
+        worst, exact = Worst(model, images, labels, mask), exactly(model)
         for goals in goals_of(worst, labels, self.targets, draws):
             party = muster_for(roughly(model), margin_to, goals, images, labels, mask)
-            self._approach(party, exactly(model), worst, ball, estimator)
+            self._approach(party, exact, worst, ball, estimator)
+        scale = worst.logits.abs().amax(1)
+        for goals in goals_of(worst, labels, self.targets, draws):
+            near = unsure(model, worst.margins, scale)
+            left = [replace(goal, index=goal.index[near[goal.index]]) for goal in goals]
+            if len(left[0].index):
+                party = muster_for(exact, margin_to, left, images, labels, mask)
+                self._approach(party, exact, worst, ball, estimator)
         return worst.points
 
     def _approach(self, party: Party, exact: Model, worst: Worst, ball: Ball, estimator: Estimator) -> None:

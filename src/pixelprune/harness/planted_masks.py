@@ -69,11 +69,10 @@ def examine(
 def farthest(pruned: PrunedModel, batch: Batch, threat: Threat, draws: Draws) -> tuple[Tensor, Tensor]:
     """For each image the corner that moves its mask farthest, and how much of the mask stays, float32 (N,)."""
     everywhere, channels = torch.ones_like(batch.images[:, :1], dtype=torch.bool), batch.images.shape[1]
-    farthest, least = batch.images.clone(), torch.ones(len(batch), device=batch.images.device)
+    ball, goal, least = threat.ball(), batch.images.clone(), torch.ones(len(batch), device=batch.images.device)
     for _ in range(CORNERS):
-        ball = threat.ball()
         points = inside(batch.images, ball.corner(everywhere, channels, draws), ball)
         stays = motion(pruned, batch, points)
         better = stays < least
-        farthest[better], least[better] = points[better], stays[better]
-    return farthest, least
+        goal[better], least[better] = points[better], stays[better]
+    return goal, least
