@@ -129,7 +129,7 @@ def _task(data: Split, training: Natural) -> loop.Task:
     learned = loop.Images(images, torch.from_numpy(np.array(data.labels)), all_kept)
     return loop.Task(
         training=training, train=learned, validation=loop.Images(*(part[:1] for part in vars(learned).values())),
-        fill=Black(name="black"), seed=0, masks_move=False,
+        fill=Black(name="black"), seed=0, masks="stay",
         bfloat16=runtime.computes_bfloat16(torch.device("cpu")),
     )  # fmt: skip
 

@@ -53,13 +53,14 @@ class Draws:
         part._taken = self._taken
         return part
 
-    def branch(self, number: int) -> "Draws":
-        """Streams of their own, whatever is taken from these."""
-        return Draws(_mix(self.seeds ^ _mix(torch.tensor(_wrapped(GOLDEN * (number + 1)), device=self.seeds.device))))
+    def branch(self, number: int | Tensor) -> "Draws":
+        """Streams of their own, whatever is taken from these. number: one for all, or of each image, int64 (N,)."""
+        numbers = torch.as_tensor(number, dtype=torch.int64, device=self.seeds.device)
+        return Draws(_mix(self.seeds ^ _mix((numbers + 1) * GOLDEN)))
 
-    def integers(self) -> Tensor:
-        """int64 (N,), each in [0, 2**62)."""
-        return self._bits(1).squeeze(1) >> 1 & (2**62 - 1)
+    def integers(self, *shape: int) -> Tensor:
+        """int64 (N, *shape), each in [0, 2**62)."""
+        return (self._bits(prod(shape)) >> 1 & (2**62 - 1)).view(len(self), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """float32 (N, *shape) in [0, 1)."""

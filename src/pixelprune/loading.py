@@ -13,12 +13,18 @@ from pixelprune.errors import ArtifactError
 from pixelprune.pruning import PrunedModel
 
 
-def load_model(run: str, study: str | Path = ".", device: str | torch.device | None = None) -> nn.Module:
+def load_model(
+    run: str,
+    study: str | Path = ".",
+    device: str | torch.device | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
     """The whole pipeline of a finished run in eval mode: images float32 (N, 3, H, W) in [0, 1] -> logits (N, K).
 
     run: "STRATEGY/TRAINING/SEED". study: the folder with its params.yaml. It prunes each image with a mask computed
     from that image and normalizes inside. Raises ArtifactError for a run that is not there, with the nearest name, and
     for an oracle strategy, whose masks come from annotation and cannot be computed from an image.
+    generator: of the draws of a strategy that draws its mask anew each time; one seeded by 0 where left out.
     """
     folder = Path(study)
     if not (folder / "models" / run / "card.json").is_file():
@@ -30,20 +36,24 @@ def load_model(run: str, study: str | Path = ".", device: str | torch.device | N
     network = selecting.load_network(folder / "models" / run).to(target)
     masks = folder / "data/pruned" / run.split("/")[0]
     strategy, rank = pruned.load(masks), selecting.load(masks).rank()
+    if strategy.behaviour == "random" and generator is None:
+        generator = torch.Generator().manual_seed(0)
     if rank is None:
         raise ArtifactError(
             f"{run}: its masks come from annotation. Use load_model with a strategy that has a segmenter."
         )
-    return Pipeline(network, PrunedModel(network, rank, strategy.keep, strategy.fill)).eval()
+    return Pipeline(network, PrunedModel(network, rank, strategy.keep, strategy.fill), generator).eval()
 
 
 class Pipeline(nn.Module):
     """A pruned model as a module: what attack libraries, `state_dict` and `to` expect."""
 
-    def __init__(self, network: nn.Module, pruned_model: PrunedModel) -> None:
+    def __init__(self, network: nn.Module, pruned_model: PrunedModel, generator: torch.Generator | None = None) -> None:
+        """generator: where the pipeline draws its masks anew at each call."""
         super().__init__()
         self.network = network
         self.pruned = pruned_model
+        self.generator = generator
 
     def mask(self, images: Tensor, ids: NDArray[np.int64] | None = None) -> Tensor:
         """The pixels that it keeps of each image, bool (N, 1, H, W).
@@ -51,7 +61,12 @@ class Pipeline(nn.Module):
         ids: int64 (N,), as in data/raw: maps and segmenters that draw (smoothgrad, grabcut) draw by them, and only
         with them the masks are those of the study. Left out, an image's place in the call is its id.
         """
-        return self.pruned.mask(images, ids)
+        return self.pruned.mask(images, self._drawn(images, ids))
 
     def forward(self, images: Tensor, ids: NDArray[np.int64] | None = None) -> Tensor:
-        return self.pruned(images, ids)
+        return self.pruned(images, self._drawn(images, ids))
+
+    def _drawn(self, images: Tensor, ids: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        if ids is not None or self.generator is None:
+            return ids
+        return torch.randint(2**62, (len(images),), generator=self.generator).numpy()

@@ -22,7 +22,7 @@ class Pruned:
     folder: Path
     keep: Share
     fill: FillOptions
-    behaviour: Literal["static", "dynamic"]
+    behaviour: Literal["static", "dynamic", "random"]
     oracle: bool
     height: int
     width: int

@@ -50,7 +50,7 @@ class Selector:
 
     @property
     def behaviour(self) -> str:
-        """ "static" where no mask depends on the pixels of its image, else "dynamic"."""
+        """Of the map; "static" for an oracle: nothing can recompute an annotation."""
         return "static" if self.oracle else self.map.behaviour
 
     def rank(self) -> Rank | None:
@@ -65,7 +65,7 @@ class Selector:
 
         The kinks of a network that the map explains are rounded off; a segmenter is replaced by its surrogate.
         """
-        if self.behaviour == "static":
+        if self.behaviour != "dynamic":
             return None
 
         @cache

@@ -22,7 +22,7 @@ def main(state: Path, out: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4))
     training = Natural(epochs=3, batch=12, learning_rate=0.05, validation_images=4)
-    task = loop.Task(training, data, data, Black(name="black"), seed=0, masks_move=False, bfloat16=False)
+    task = loop.Task(training, data, data, Black(name="black"), seed=0, masks="stay", bfloat16=False)
     state.mkdir(parents=True, exist_ok=True)
     outcome = loop.train(network, task, state, each_epoch=lambda line: None)
     if parallel.first():

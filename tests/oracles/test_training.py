@@ -33,9 +33,9 @@ def images(count=64, size=16, classes=4):
     return loop.Images(torch.from_numpy(pixels.astype(np.uint8)), torch.from_numpy(labels), masks)
 
 
-def task(training, data=None, masks_move=False):
+def task(training, data=None, masks="stay"):
     data = data or images()
-    return loop.Task(training, data, data, Black(name="black"), seed=0, masks_move=masks_move, bfloat16=False)
+    return loop.Task(training, data, data, Black(name="black"), seed=0, masks=masks, bfloat16=False)
 
 
 def network(data):
@@ -254,10 +254,22 @@ def test_masks_move_with_their_images_only_where_they_belong_to_them():
     half[:, :, :, :8] = True
     data = loop.Images(data.images, data.labels, half)
     chosen = torch.arange(32)
-    for moves in (False, True):
-        own = task(Natural(shift=4), data, masks_move=moves)
+    for kind in ("stay", "move"):
+        own = task(Natural(shift=4), data, masks=kind)
         _, _, masks = loop._augmented(data, chosen, own, sampling.torch_generator(0, "augment", 1))
-        assert torch.equal(masks, half) is not moves
+        assert torch.equal(masks, half) is (kind == "stay")
+
+
+def test_redrawn_masks_are_those_of_other_images_and_others_each_time():
+    data = images(count=32)
+    numbered = torch.arange(32).view(-1, 1, 1, 1) >> torch.arange(16) & 1 == 1
+    data = loop.Images(data.images, data.labels, numbered.expand(-1, 1, 16, 16).contiguous())
+    own, generator = task(Natural(), data, masks="redrawn"), sampling.torch_generator(0, "augment", 1)
+    seen = [loop._augmented(data, torch.arange(32), own, generator)[2] for _ in range(200)]
+    numbers = torch.stack([(masks[:, 0, 0] * 2 ** torch.arange(16)).sum(1) for masks in seen])
+    counts = torch.stack([(numbers == number).sum(0) for number in range(32)])
+    assert (counts.sum(1) - 200).abs().max() < 5 * 200**0.5  # every mask as often, within chance
+    assert counts.max() < 25  # no image keeps to one mask
 
 
 def test_the_alarm_sounds_at_a_collapse():

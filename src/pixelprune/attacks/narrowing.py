@@ -36,21 +36,25 @@ class Counted:
     cannot tell: an attack must narrow its model before it calls it with fewer images.
     """
 
-    def __init__(self, model: Model, budget: Budget, rows: Tensor | None = None) -> None:
-        """rows: int64 (M,), where in the budget the model's images stand; all of them where left out."""
+    def __init__(self, model: Model, budget: Budget, rows: Tensor | None = None, cost: int = 1) -> None:
+        """rows: int64 (M,), where in the budget the model's images stand; all of them where left out.
+
+        cost: passes of a network behind one of the model.
+        """
         self.model = model
         self.budget = budget
+        self.cost = cost
         self.rows = torch.arange(len(budget.forward)) if rows is None else rows
 
     def __call__(self, images: Tensor) -> Tensor:
         copies, rest = divmod(len(images), max(len(self.rows), 1))
         if rest:
             raise ValueError(f"called with {len(images)} images, but this model is narrowed to {len(self.rows)}")
-        passes = torch.full_like(self.rows, copies)
+        passes = torch.full_like(self.rows, copies * self.cost)
         self.budget.forward.index_add_(0, self.rows, passes)  # a row may stand there more than once
         if images.requires_grad and torch.is_grad_enabled():
             self.budget.backward.index_add_(0, self.rows, passes)
         return self.model(images)
 
     def narrow(self, index: Tensor) -> "Counted":
-        return Counted(narrow(self.model, index), self.budget, self.rows[index.cpu()])
+        return Counted(narrow(self.model, index), self.budget, self.rows[index.cpu()], self.cost)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pixelprune.attacks.narrowing import Model
 from pixelprune.fills.fill import FillOptions
+from pixelprune.harness.redrawn import Redrawn
 from pixelprune.maps.shift import circular_shift
 from pixelprune.models.quick import quick
 from pixelprune.pruning import FrozenModel
@@ -35,6 +36,8 @@ class Access:
     """Which of several models with the same forward, where their gradients differ."""
     quick: Model | None = None
     """Nearly `model`, in less time: the one that attacks search on. Verdicts are those of `model`."""
+    climbed: Redrawn | None = None
+    """Where `model` answers by chance: what attacks are given in its place, with other and fewer draws."""
 
 
 def full(network: nn.Module, masks: Tensor) -> Access:

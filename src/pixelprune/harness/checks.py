@@ -58,12 +58,14 @@ class Subject:
     queries: int
     """Of attacks without gradients."""
     pgd: PGD
-    behaviour: Literal["static", "dynamic"]
+    behaviour: Literal["static", "dynamic", "random"]
     transferred: Tensor | None
     """The same images attacked on the full model, on the same pixels; None for the full model itself."""
     adaptive: float | None
     """Mean share of the mask that stayed under the adaptive access; None where no such attack ran."""
     seed: int
+    pipeline: Model | None = None
+    """The same images -> logits with their masks made anew at each call; None where nothing can make them."""
 
     @property
     def model(self) -> Model:
@@ -213,17 +215,22 @@ def saturation(s: Subject) -> Check:
 
 
 def repeatable(s: Subject) -> Check:
-    with torch.no_grad():
-        outs = [functional.normalize(s.model(s.images), dim=1) for _ in range(5)]
-    spread = max((out - outs[0]).abs().max().item() for out in outs)
-    found = f"normalized logits differ by {spread:.1g} over 5 passes"
-    return check("E15", "the model is deterministic", found, "1e-4", "F", spread <= 1e-4)
+    """Of the whole pipeline as well: a strategy is what it is declared to be."""
+    title = "the model is deterministic, or declared random"
+    frozen, whole = _spread(s.model, s.images, 5), _spread(s.pipeline or s.model, s.images, 2)
+    if s.behaviour == "random" and frozen <= 1e-4:
+        found = f"declared; with the masks drawn anew, normalized logits differ by {whole:.1g}"
+        return check("E15", title, found, "above 1e-4", "W", whole > 1e-4)
+    found = f"normalized logits differ by {frozen:.1g} over 5 passes, with the masks made anew by {whole:.1g}"
+    return check("E15", title, found, "1e-4", "F", max(frozen, whole) <= 1e-4)
 
 
 def dynamic(s: Subject) -> Check:
     title = "the mask does not answer the attacker"
     if s.behaviour == "static":
         return check("E17", title, "the mask does not depend on the image", "none, or an adaptive attack", "W", True)
+    if s.behaviour == "random":
+        return check("E17", title, "the mask is drawn: see E15, E16", "none, or an adaptive attack", "W", None)
     if s.adaptive is None:
         found = "the mask is computed from the image; here it is frozen, no adaptive attack ran"
     else:
@@ -312,6 +319,12 @@ class _Scaled:
 
 def _scaled(twin: Twin, scale: float) -> Twin:
     return Twin(_Scaled(twin.model, scale), _Scaled(twin.copy, scale), twin.error)
+
+
+def _spread(model: Model, images: Tensor, passes: int) -> float:
+    with torch.no_grad():
+        outs = [functional.normalize(model(images), dim=1) for _ in range(passes)]
+    return max((out - outs[0]).abs().max().item() for out in outs)
 
 
 def _tolerance(images: int) -> int:

@@ -12,17 +12,18 @@ from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
-from pixelprune.attacks.narrowing import narrow
+from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.evaluation import sequential
 from pixelprune.evaluation.check import Check, check
 from pixelprune.evaluation.row_checks import row_checks
 from pixelprune.evaluation.worst_case import standing
-from pixelprune.harness import checks, planted_masks
+from pixelprune.harness import by_chance, checks, planted_masks
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.job import Run
 from pixelprune.harness.ladder import Batch, climb
+from pixelprune.harness.pipeline import Pipeline
 from pixelprune.harness.planted import THRESHOLD
 
 Examples = Mapping[tuple[str, str], Tensor]
@@ -45,6 +46,7 @@ def examine(
         *checks.run(_subject(run, batch, masks, rows, examples, iou)),
         _agreement(run, batch, access, rows, folder),
         _behind_another_mask(run, batch),
+        _plateau_of_draws(run, batch, examples),
     ]
     return sorted(found, key=lambda check: int(check["id"].removeprefix("E")))
 
@@ -62,7 +64,16 @@ def _subject(
         queries=run.settings.check_queries, pgd=pgd[-1] if pgd else PGD(steps=20),
         behaviour=run.strategy.behaviour,
         transferred=None if run.full_network is None else examples["location", key][few], adaptive=iou, seed=run.seed,
+        pipeline=_whole(run, batch.first(few.stop)),
     )  # fmt: skip
+
+
+def _whole(run: Run, batch: Batch) -> Model | None:
+    if run.rank is None:
+        return None
+    if run.strategy.behaviour == "random":
+        return by_chance.mean(run.pruned, batch, 1, run.seed, "E15")
+    return Pipeline(run.pruned, batch.ids)
 
 
 def _stands(rows: pandas.DataFrame, access: str, key: str, threat: Threat, batch: Batch) -> Tensor:
@@ -143,4 +154,16 @@ def _behind_another_mask(run: Run, batch: Batch) -> Check:
     return planted_masks.examine(
         batch.first(images), run.network, run.pruned, run.smooth, next(iter(run.threats.values())),
         steps=run.settings.adaptive_steps, queries=run.settings.adaptive_queries, seed=run.seed,
+    )  # fmt: skip
+
+
+def _plateau_of_draws(run: Run, batch: Batch, examples: Examples) -> Check:
+    """E16, where a mask is drawn anew each time."""
+    key, threat = next(iter(run.threats.items()))
+    if ("adaptive", key) not in examples or run.strategy.behaviour != "random":
+        return check("E16", by_chance.TITLE, "no mask was drawn anew", by_chance.THRESHOLD, "W", None)
+    points = examples["adaptive", key]
+    return by_chance.examine(
+        batch.first(len(points)), run.settings.check_images, run.pruned, threat, points,
+        steps=run.settings.adaptive_steps, seed=run.seed,
     )  # fmt: skip

@@ -198,6 +198,8 @@ def _attack_chunk(
 
 def searched(access: Access, index: Tensor, spent: Budget) -> Model:
     """The model of images[index] that attacks are given, counted."""
+    if access.climbed is not None:
+        return Counted(access.climbed.narrow(index), spent, rows=index.cpu(), cost=access.climbed.draws)
     model = Counted(narrow(access.model, index), spent, rows=index.cpu())
     if access.quick is None:
         return model

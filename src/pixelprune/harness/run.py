@@ -15,7 +15,7 @@ from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.split import Split
 from pixelprune.evaluation.rows import UNBOUNDED
-from pixelprune.harness import adaptive, background, corrupted, smallest
+from pixelprune.harness import adaptive, background, by_chance, corrupted, smallest
 from pixelprune.harness.examine import examine
 from pixelprune.harness.job import Run, batch_of
 from pixelprune.harness.ladder import Batch, climb
@@ -42,7 +42,7 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
     table, examples, unbounded = _attack(run, batch, own, folder)
     tables = [table, unbounded]
     iou = None
-    if run.smooth is not None and moved:
+    if run.strategy.behaviour != "static" and moved:
         moving, worst, iou = _adaptive(run, batch.first(moved), examples, folder)
         tables.append(moving)
         examples |= worst
@@ -110,27 +110,33 @@ def _attack(
 
 def _adaptive(
     run: Run, batch: Batch, examples: dict[tuple[str, str], Tensor], folder: Path
-) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor], float]:
-    """Rows, worst points, and the mean share of the mask that stays under those of the first threat."""
-    assert run.smooth is not None and run.full_network is not None
-    pruned = run.pruned
+) -> tuple[pandas.DataFrame, dict[tuple[str, str], Tensor], float | None]:
+    """Rows, worst points, and the mean share of the mask that stays under those of the first threat; None where a mask
+    answers by chance and not the attacker.
+    """
+    assert run.full_network is not None
     replayed = {place: points[: len(batch)] for place, points in examples.items() if place[0] in ("kept", "location")}
-    table, worst = adaptive.measure(
-        batch, pruned, run.smooth, run.full_network, run.threats, replayed,
-        steps=run.settings.adaptive_steps, queries=run.settings.adaptive_queries, seed=run.seed, folder=folder,
-    )  # fmt: skip
+    effort: dict[str, Any] = {"steps": run.settings.adaptive_steps, "queries": run.settings.adaptive_queries}
+    effort |= {"seed": run.seed, "folder": folder}
+    iou = None
+    if run.smooth is None:
+        table, worst = by_chance.measure(batch, run.pruned, run.full_network, run.threats, replayed, **effort)
+    else:
+        table, worst = adaptive.measure(
+            batch, run.pruned, run.smooth, run.full_network, run.threats, replayed, **effort
+        )
+        iou = adaptive.motion(run.pruned, batch, worst["adaptive", next(iter(run.threats))]).mean().item()
     broken = table[table["adv_pred"] != table["label"]]["image"].nunique()
-    iou = adaptive.motion(pruned, batch, worst["adaptive", next(iter(run.threats))]).mean().item()
-    print(
-        f"  adaptive: {len(batch) - broken} of {len(batch)} images stand at every eps; mask IoU {iou:.2f}", flush=True
-    )
+    moved = "" if iou is None else f"; mask IoU {iou:.2f}"
+    print(f"  adaptive: {len(batch) - broken} of {len(batch)} images stand at every eps{moved}", flush=True)
     return table, worst, iou
 
 
 def _save_further(run: Run, batch: Batch, masks: Tensor, out: Path, folder: Path) -> None:
     """What a study has to ask for: another budget on the background, the smallest eps of each image."""
     settings = run.settings
-    if settings.background_images and run.full_network is not None and run.rank is not None:
+    answers = run.rank is not None and run.strategy.behaviour != "random"
+    if settings.background_images and run.full_network is not None and answers:
         few = batch.first(settings.background_images)
         table = background.measure(
             few, masks[: len(few)], run.pruned, run.smooth, run.full_network, run.threats,

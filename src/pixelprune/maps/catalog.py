@@ -14,6 +14,7 @@ from pixelprune.maps.image_pca import ImagePCA
 from pixelprune.maps.integrated_gradients import IntegratedGradients
 from pixelprune.maps.pca import PCA
 from pixelprune.maps.random import Random
+from pixelprune.maps.redrawn import Redrawn
 from pixelprune.maps.shifted import Shifted
 from pixelprune.maps.smoothgrad import SmoothGrad
 from pixelprune.maps.sobel import Sobel
@@ -31,6 +32,7 @@ Map = Annotated[
     | IntegratedGradients
     | PCA
     | Random
+    | Redrawn
     | Shifted
     | SmoothGrad
     | Sobel

@@ -55,14 +55,15 @@ class MapOptions(Options):
     """A member's class is its option schema; its file is called as its `name`.
 
     needs: what the Source must hold.
-    behaviour: static where the map of an image does not depend on its pixels (it may depend on its id), else dynamic.
+    behaviour: static where the map of an image does not depend on its pixels (it may depend on its id); random where,
+    moreover, it is drawn anew each time the image is classified; else dynamic.
     has_region: the map's values above 0.5 are a region of their own, which `keep: own` keeps.
     """
 
     name: str
     reads: str = Field(pattern="^data/raw$", description="The artifact that the map is computed from.")
     needs: ClassVar[Literal["nothing", "foreground", "model"]] = "nothing"
-    behaviour: ClassVar[Literal["static", "dynamic"]]
+    behaviour: ClassVar[Literal["static", "dynamic", "random"]]
     has_region: ClassVar[bool] = False
 
     def fit(self, images: NDArray[np.uint8]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -48,8 +49,11 @@ class Task:
     validation: Images
     fill: FillOptions
     seed: int
-    masks_move: bool
-    """Whether a mask belongs to its image's content and moves with a crop; a static mask stays where it is."""
+    masks: Literal["stay", "move", "redrawn"]
+    """Where an image is shifted: its mask stays where it is, or belongs to its content and moves along.
+
+    redrawn: each time an image is seen, it gets the mask of any image.
+    """
     bfloat16: bool
 
 
@@ -156,8 +160,9 @@ def _augmented(data: Images, chosen: Tensor, task: Task, generator: torch.Genera
     images = augment.gather(data.images[chosen], rows, columns).float() / 255
     if training.light:
         images = augment.relight(images, training.light, generator)
-    masks = data.masks[chosen]
-    if task.masks_move:
+    redrawn = task.masks == "redrawn"
+    masks = data.masks[torch.randint(len(data), chosen.shape, generator=generator) if redrawn else chosen]
+    if task.masks == "move":
         masks = augment.gather(masks, rows, columns)
     return images.contiguous(memory_format=torch.channels_last), data.labels[chosen], masks
 

@@ -2,7 +2,7 @@
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import pandas
 import torch
@@ -13,6 +13,9 @@ from pixelprune.models import store
 from pixelprune.models.network import NetworkOptions, Normalize, multiply_adds
 from pixelprune.training import loop
 from pixelprune.training.recipe import TrainingOptions
+
+MASKS: Final[dict[str, Literal["stay", "move", "redrawn"]]] = {"static": "stay", "dynamic": "move", "random": "redrawn"}
+"""By the strategy's behaviour; an oracle's belong to the content of their images."""
 
 
 def train(
@@ -38,7 +41,7 @@ def train(
         validation=_part(data, masks, device, held_out=True),
         fill=strategy.fill,
         seed=seed,
-        masks_move=strategy.behaviour == "dynamic" or strategy.oracle,
+        masks="move" if strategy.oracle else MASKS[strategy.behaviour],
         bfloat16=runtime.computes_bfloat16(device),
     )
     model = build(network, len(classes), task.train.images, seed, device)

@@ -47,7 +47,7 @@ def measure(
         validation=loop.Images(*(part[:1] for part in vars(pictures["train"]).values())),
         fill=Black(name="black"),
         seed=0,
-        masks_move=False,
+        masks="stay",
         bfloat16=runtime.computes_bfloat16(device),
     )
     outcome = loop.train(model, task, None, each_epoch=lambda _: None)
