@@ -24,6 +24,7 @@ TESTS = {
         "oracles/test_plane.py", "oracles/test_replayed.py",
         "oracles/test_ascent.py", "oracles/test_minimal.py", "oracles/test_ensembles.py",
         "oracles/test_linear_attacks.py", "oracles/test_attack_grid.py", "contracts/test_attacks.py",
+        "oracles/test_by_chance.py",
     ],
     "maps": ["oracles/test_maps.py"],
     "training": ["oracles/test_training.py"],
@@ -38,10 +39,20 @@ FIRST = {
     "squares.py": "oracles/test_autoattack.py", "apgd_targeted.py": "oracles/test_ensembles.py",
     "in_turn.py": "oracles/test_ensembles.py", "worst.py": "oracles/test_together.py",
     "narrowing.py": "oracles/test_together.py", "twin.py": "oracles/test_quick.py",
+    "fresh.py": "oracles/test_by_chance.py", "believed.py": "oracles/test_by_chance.py",
+    "../harness/redrawn.py": "oracles/test_by_chance.py",
 }  # fmt: skip
 """Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"
 MUTANTS = [
+    ("a draw is used again", "fresh.py", "self.calls.index_add_(0, self.rows, torch.ones_like(self.rows))", "pass"),
+    ("an image that stands twice gets one draw", "fresh.py", "self.calls[self.rows] + _before(self.rows)", "self.calls[self.rows]"),
+    ("narrowed draws count on their own", "fresh.py", "self.draws.narrow(index), self.calls,", "self.draws.narrow(index), self.calls.clone(),"),
+    ("believes what was attacked", "believed.py", "margin(narrow(self.judge, index)(points)", "margin(narrow(model, index)(points)"),
+    ("asks the judge about the clean image alone", "believed.py", "Worst(self.judge,", "Worst(model,"),
+    ("one attempt", "believed.py", "range(self.times)", "range(1)"),
+    ("a mean of logarithms", "../harness/redrawn.py", "torch.logsumexp(self.each(images), 0) - log(self.draws)", "self.each(images).mean(0)"),
+    ("the gradient of the first draw", "../harness/redrawn.py", "total += own", "total = own"),
     ("returns its input", "pgd.py", "return worst.points", "return images"),
     ("climbs downhill", "pgd.py", "points + step - images", "points - step - images"),
     ("no projection", "balls.py", "images + ball.project(delta)", "images + delta"),

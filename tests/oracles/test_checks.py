@@ -248,6 +248,18 @@ def test_e15_a_random_model(sane: Subject) -> None:
     assert (found["verdict"], found["severity"]) == ("fail", "F")
 
 
+def test_e15_a_strategy_is_what_it_is_declared_to_be(sane: Subject) -> None:
+    def by_chance(images: Tensor) -> Tensor:
+        return sane.model(images + torch.randn_like(images) / 10)
+
+    undeclared = checks.repeatable(replace(sane, pipeline=by_chance))
+    assert (undeclared["verdict"], undeclared["severity"]) == ("fail", "F")
+    assert checks.repeatable(replace(sane, pipeline=by_chance, behaviour="random"))["verdict"] == "pass"
+    for_nothing = checks.repeatable(replace(sane, pipeline=sane.model, behaviour="random"))
+    assert (for_nothing["verdict"], for_nothing["severity"]) == ("fail", "W")
+    assert checks.repeatable(replace(sane, pipeline=sane.model))["verdict"] == "pass"
+
+
 def test_e17_a_mask_that_is_computed_from_the_image(sane: Subject) -> None:
     found = checks.dynamic(replace(sane, behaviour="dynamic"))
     assert (found["verdict"], found["severity"]) == ("fail", "W")
