@@ -14,7 +14,7 @@ from pixelprune.maps.map import MapOptions, Source
 
 MEMBERS = get_args(get_args(Map)[0])
 READS = {"nothing": "data/raw", "foreground": "data/segments/s", "model": "models/none/natural/0"}
-BY_ID = {"random-per_image", "shifted", "blobs", "smoothgrad", "smoothgrad-squared", "vargrad"}
+BY_ID = {"random-per_image", "redrawn", "shifted", "blobs", "smoothgrad", "smoothgrad-squared", "vargrad"}
 """The variants whose map depends on the image's id."""
 PIECEWISE = {"blobs"}
 """Dynamic, but without a gradient; their files say so."""
@@ -141,7 +141,7 @@ def test_ids_matter_only_where_the_member_says_so(member, images, source, reques
 def test_static_maps_do_not_depend_on_pixels_and_dynamic_ones_do(member, images, source):
     given = source(member)
     same = torch.equal(member(images, IDS, given), member(images.flip(1) * 0.7, IDS, given))
-    assert same == (member.behaviour == "static")
+    assert same == (member.behaviour != "dynamic")
 
 
 @every
@@ -165,7 +165,7 @@ def test_a_region_is_what_foregrounds_have(member, images, source):
 def test_gradients_pass_through_dynamic_maps(member, images, source):
     points = images.clone().requires_grad_()
     maps = member(points, IDS, source(member))
-    if member.behaviour == "static" or member.name in PIECEWISE:
+    if member.behaviour != "dynamic" or member.name in PIECEWISE:
         assert not maps.requires_grad
         return
     weights = torch.rand(maps.shape, generator=torch.Generator().manual_seed(5))
