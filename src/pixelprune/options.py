@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Options(BaseModel):
@@ -29,6 +29,18 @@ def _listed(value: object) -> object:
 
 PixelDistance = Annotated[float, BeforeValidator(_ratio, json_schema_input_type=float | str), Field(gt=0)]
 """A distance in units of the pixel range [0, 1]; written as a number or a ratio."""
+
+
+def within_range(distance: float) -> float:
+    """The distance. Raises ValueError where no two values of a pixel are so far apart."""
+    if distance > 1:
+        levels = f': for {distance:g} gray levels write "{distance:g}/255"' if distance % 1 == 0 else ""
+        raise ValueError(f"must lie within the pixel range [0, 1]{levels}")
+    return distance
+
+
+LinfDistance = Annotated[PixelDistance, AfterValidator(within_range)]
+"""A distance of single pixels."""
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 """A name that the user gives to an entry. Without "-", which DVC uses to join the keys of a matrix."""

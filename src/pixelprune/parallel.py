@@ -77,9 +77,8 @@ def hand_out(values: Tensor, rows: Tensor, source: int) -> None:
 
 
 def own_slice(size: int) -> slice:
-    """This process's share of so many rows: equal parts, the rest to the last."""
-    each = size // count()
-    return slice(rank() * each, size if rank() == count() - 1 else (rank() + 1) * each)
+    """This process's share of so many rows: parts that differ by one at most."""
+    return slice(rank() * size // count(), (rank() + 1) * size // count())
 
 
 def average(values: Iterable[Tensor]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pixelprune.attacks.threat import Threat
 from pixelprune.fills.black import Black
-from pixelprune.harness.background import MIDDLE, Stretched, measure
+from pixelprune.harness.background import Stretched, measure
 from pixelprune.harness.ladder import Batch
 from pixelprune.pruning import PrunedModel
 
@@ -39,9 +39,19 @@ def test_a_virtual_picture_stands_for_each_change_within_both_budgets(times: flo
     torch.testing.assert_close(stretched.actual(virtual), wanted)
     if times * EPS > 1:  # any picture can stand behind the kept pixels
         other = torch.rand(images.shape, generator=rng)
-        virtual = torch.where(kept, images, MIDDLE + (other - images) / times)
+        virtual = torch.where(kept, images, stretched.start + (other - images) / times)
         torch.testing.assert_close(stretched.actual(virtual), torch.where(kept, images, other))
         assert (virtual - stretched.start).abs().max() <= EPS
+
+
+@pytest.mark.parametrize("times", [1.0, 3.0])
+def test_the_range_of_virtual_pictures_is_as_wide_as_that_of_pictures(times: float) -> None:
+    """Under l2 one pixel may take a whole budget."""
+    images, kept = pictures()
+    stretched = Stretched(logits, images, kept, times)
+    for end in (0.0, 1.0):
+        reached = stretched.actual(torch.full_like(images, end))
+        assert (reached == end).all()
 
 
 def test_a_gradient_reaches_pixels_that_the_range_has_stopped() -> None:

@@ -74,7 +74,7 @@ def test_max_goes_on_where_both_gave_up() -> None:
     found = attack(Counted(model, budget), images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(24), 0))
     assert (margin(model(found), labels) <= 0).all()
     first = Budget(24)
-    for part in attack.first:
+    for part in (attack.autoattack, Fast()):
         part(Counted(model, first), images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(24), 0))
     beyond = (1 + 2 * 3) + (1 + 2 * 3) + (1 + 9 * 3)  # backward passes only where a run has steps
     assert (budget.backward - first.backward).tolist() == [2 * 3 + 2 * 3 + 9 * 3] * 24
@@ -253,3 +253,26 @@ def test_autoattack_rand_climbs_the_mean_of_a_randomized_model() -> None:
     averaged, single = share(AutoAttack(version="rand", steps=20)), share(AutoAttack(steps=20, queries=20))
     assert averaged > 0.85
     assert averaged > single + 0.1
+
+
+@by_norm
+def test_fab_leaves_closed_pixels_as_they_are_to_the_last_bit(ball: Ball) -> None:
+    """Means of a point and the clean image round, and most images stay at the boundary for all steps."""
+    model, images = network(10).float(), torch.rand(48, 3, 9, 9, generator=torch.Generator().manual_seed(2))
+    mask = torch.rand(48, 1, 9, 9, generator=torch.Generator().manual_seed(3)) < 0.3
+
+    class Seen:
+        def __init__(self, masks: Tensor) -> None:
+            self.masks = masks
+
+        def __call__(self, points: Tensor) -> Tensor:
+            return model(points * self.masks)
+
+        def narrow(self, index: Tensor) -> "Seen":
+            return Seen(self.masks[index])
+
+    labels = Seen(mask)(images).argmax(1)
+    found = FAB(steps=20)(Seen(mask), images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(48), 0))
+    changed = found != images
+    assert changed.any()
+    assert not (changed & ~mask).any()

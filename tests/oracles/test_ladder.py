@@ -18,6 +18,7 @@ from torch import Tensor
 from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
+from pixelprune.attacks.max import Max
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
@@ -320,13 +321,17 @@ class Killed(Exception):
     """Stands for a process that dies."""
 
 
+ENSEMBLES = [AutoAttack(steps=6, queries=60), Max(steps=6, queries=60, restarts=1)]
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES, ids=lambda attack: attack.name)
 @pytest.mark.parametrize("after", [3, 30, 90, 150])
 def test_a_killed_ensemble_goes_on_behind_its_last_attack(
-    case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, ensemble: AutoAttack | Max
 ) -> None:
-    """Two chunks of an AutoAttack, dead at a call of the model: the next run ends with the same bytes."""
+    """Two chunks of an ensemble, dead at a call of the model: the next run ends with the same bytes."""
     monkeypatch.setattr(ladder, "CHUNK", N // 2)
-    attack = {"autoattack": AutoAttack(steps=6, queries=60)}
+    attack = {"ensemble": ensemble}
     threat = {"linf": Threat(eps=(EPS[1],))}
     whole, examples, undisturbed = climbed(case, tmp_path / "whole", threat, attack)
     assert len(undisturbed.calls) > 150

@@ -1,7 +1,10 @@
 """What an ensemble notes after each of its members, so that a killed run goes on behind the last one that ended."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
+import torch
 from torch import Tensor
 
 T = TypeVar("T")
@@ -30,6 +33,33 @@ class NoDiary:
 
 
 NO_DIARY = NoDiary()
+
+
+@dataclass(frozen=True)
+class Later:
+    """The diary of an ensemble inside of another one, whose first `before` members are others."""
+
+    diary: Diary
+    before: int
+
+    def recall(self, member: int) -> Tensor | None:
+        return self.diary.recall(self.before + member)
+
+    def note(self, member: int, points: Tensor) -> None:
+        self.diary.note(self.before + member, points)
+
+    def ended(self, member: int, stand: int) -> None:
+        self.diary.ended(self.before + member, stand)
+
+
+def remembered(diary: Diary, member: int, images: Tensor, attack: Callable[[], Tensor]) -> Tensor:
+    """What the member finds against these images, float32 (M, C, H, W), or found in an earlier process."""
+    known = diary.recall(member)
+    if known is not None:
+        return torch.empty_like(images).copy_(known)  # in the memory layout of a fresh one: sums round alike
+    points = attack()
+    diary.note(member, points)
+    return points
 
 
 def keeping(attack: T, diary: Diary) -> T:

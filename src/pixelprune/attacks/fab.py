@@ -111,4 +111,5 @@ def _beyond(points: Tensor, party: Party, weight: Tensor, logits: Tensor, ball: 
     from_here, from_home = ball.length(here), ball.length(home)
     bias = (from_here / (from_here + from_home).clamp(min=TINY)).clamp(0, MOST_BIAS).view(-1, 1, 1, 1)
     mixed = (1 - bias) * (points + OVERSHOOT * here) + bias * (party.images + OVERSHOOT * home)
-    return mixed.clamp(0, 1)
+    # A mean of two equal numbers rounds: a closed pixel keeps its own.
+    return torch.where(party.mask, mixed.clamp(0, 1), party.images)

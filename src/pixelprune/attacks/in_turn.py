@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
-from pixelprune.attacks.diary import NO_DIARY, Diary
+from pixelprune.attacks.diary import NO_DIARY, Diary, remembered
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
@@ -32,15 +33,10 @@ def in_turn(
         if len(index) == 0:
             break
         part, own = narrow(model, index), images[index]
-        known = diary.recall(number)
-        if known is None:
-            points = narrow(attack, index)(
-                part, own, labels[index],
-                ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
-            )  # fmt: skip
-            diary.note(number, points)
-        else:
-            points = torch.empty_like(own).copy_(known)  # in the memory layout of a fresh one: sums round alike
+        points = remembered(diary, number, own, partial(
+            narrow(attack, index), part, own, labels[index],
+            ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
+        ))  # fmt: skip
         with torch.no_grad():
             worst.see(index, points, margin(part(points), labels[index]))
         diary.ended(number, len(worst.standing))

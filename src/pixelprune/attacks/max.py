@@ -5,7 +5,9 @@ them breaks is broken here, bit for bit; what follows goes to the images that bo
 those of Croce & Hein, ICML 2020, arXiv:2003.01690, and Andriushchenko et al., ECCV 2020, arXiv:1912.00049.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +18,7 @@ from pixelprune.attacks.apgd_targeted import APGDTargeted
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.balls import Ball
+from pixelprune.attacks.diary import NO_DIARY, Diary, Later, remembered
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.in_turn import in_turn
@@ -39,8 +42,8 @@ class Max(Options):
     restarts: int = Field(5, ge=1, description="Random starts of cross-entropy and of the margin, beyond AutoAttack.")
 
     @property
-    def first(self) -> tuple[Attack, ...]:
-        return AutoAttack(steps=self.steps, queries=self.queries), Fast()
+    def autoattack(self) -> AutoAttack:
+        return AutoAttack(steps=self.steps, queries=self.queries)
 
     @property
     def beyond(self) -> tuple[Attack, ...]:
@@ -61,24 +64,35 @@ class Max(Options):
         mask: Tensor,
         draws: Draws,
         estimator: Estimator = PLAIN,
+        diary: Diary = NO_DIARY,
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        No margin is smaller than what `first`'s attacks reach when they are called alone with these arguments.
+        No margin is smaller than what AutoAttack or Fast reach when they are called alone with these arguments.
         Passes: 3 forward an image and those of the first two; 1 forward and those of in_turn where it still stands.
         """
-        worst = Worst(model, images, labels, mask)
-        for attack in self.first:
-            points = attack(model, images, labels, ball=ball, mask=mask, draws=draws, estimator=estimator)
+        worst, everyone = Worst(model, images, labels, mask), torch.arange(len(images), device=images.device)
+        parts = len(self.autoattack.parts)
+        options: dict[str, Any] = {"ball": ball, "mask": mask, "draws": draws, "estimator": estimator}
+        for points in (
+            self.autoattack(model, images, labels, **options, diary=diary),
+            remembered(diary, parts, images, partial(Fast(), model, images, labels, **options)),
+        ):
             with torch.no_grad():
-                worst.see(torch.arange(len(images), device=images.device), points, margin(model(points), labels))
+                worst.see(everyone, points, margin(model(points), labels))
+        diary.ended(parts, len(worst.standing))
         index = worst.standing
         if len(index):
             part, streams = narrow(model, index), draws.branch(BEYOND).narrow(index)
             attacks = [(attack, streams.branch(number)) for number, attack in enumerate(self.beyond)]
             points = in_turn(
-                attacks, part, images[index], labels[index], ball=ball, mask=mask[index], estimator=estimator
-            )
+                attacks, part, images[index], labels[index],
+                ball=ball, mask=mask[index], estimator=estimator, diary=Later(diary, parts + 1),
+            )  # fmt: skip
             with torch.no_grad():
                 worst.see(index, points, margin(part(points), labels[index]))
         return worst.points
+
+    def keeping(self, diary: Diary) -> Callable[..., Tensor]:
+        """This attack with a diary: AutoAttack's parts, the fast ensemble, then each of those beyond."""
+        return partial(self, diary=diary)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
-from pixelprune.options import Options, PixelDistance
+from pixelprune.options import Options, PixelDistance, within_range
 
 BALLS: dict[str, type[LinfBall] | type[L2Ball]] = {"linf": LinfBall, "l2": L2Ball}
 
@@ -34,10 +34,8 @@ class Threat(Options):
     @field_validator("eps")
     @classmethod
     def _ascends(cls, eps: tuple[float, ...], others: ValidationInfo) -> tuple[float, ...]:
-        largest = max(eps)
-        if others.data.get("norm") == "linf" and largest > 1:
-            levels = f': for {largest:g} gray levels write "{largest:g}/255"' if largest % 1 == 0 else ""
-            raise ValueError(f"must lie within the pixel range [0, 1]{levels}")
+        if others.data.get("norm") == "linf":
+            within_range(max(eps))
         if any(larger <= smaller for smaller, larger in pairwise(eps)):
             raise ValueError(f"must ascend, as {_shown(sorted(set(eps)))}")
         return eps

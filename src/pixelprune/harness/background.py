@@ -29,7 +29,8 @@ from pixelprune.pruning import PrunedModel
 from pixelprune.selecting import Rank
 
 MIDDLE = 0.5
-"""Value of the virtual pixels that stand for dropped ones: the range [0, 1] never stops them before the budget does."""
+"""Value of the virtual pixels that stand for dropped ones whose budget is a smaller one. Where it is a larger one they
+start from their own value: [0, 1] then stops them no earlier than it stops the pixels that they stand for."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Stretched:
     @property
     def start(self) -> Tensor:
         """The virtual images that stand for the clean ones."""
-        return torch.where(self.kept, self.images, MIDDLE)
+        return self.images if self.times >= 1 else torch.where(self.kept, self.images, MIDDLE)
 
     def actual(self, virtual: Tensor) -> Tensor:
         """The images, float32 (N, C, H, W) in [0, 1]. A gradient passes the clamp as if it were not there."""
-        moved = self.images + self.times * (virtual - MIDDLE)
+        moved = self.images + self.times * (virtual - self.start)
         moved = moved + (moved.clamp(0, 1) - moved).detach()
         return torch.where(self.kept, virtual, moved)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from pixelprune import artifacts, cli, closure, parallel, runtime, state
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
-from pixelprune.attacks.diary import keeping
+from pixelprune.attacks.diary import keeping, remembered
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
@@ -36,6 +36,8 @@ CHUNK = 250
 """Images of one call of an attack, at most; those take part that still stand."""
 PIXELS = 2**20
 """Of those images together, at most: it bounds the memory, and changes nothing up to 64 x 64."""
+WHOLE = 1000
+"""The member of the diary that is the whole attack on a chunk; ensembles number theirs from 0."""
 
 
 @dataclass(frozen=True)
@@ -132,30 +134,30 @@ def _attack(
 ) -> Budget:
     """Attacks the images that stand and notes what it found. Returns what each image cost.
 
-    path: what is found is kept there after each chunk, and read from there.
+    path: what is found is kept there, until then after each chunk and each member of an ensemble, and read from there.
     """
-    spent, done = _saved(path, found, batch)
-    parts = list(enumerate(chunks(batch.images)))[done:]
+    spent = _saved(path, found, batch)
+    if spent is not None:
+        return spent
+    spent, parts, pages = Budget(len(batch)), list(enumerate(chunks(batch.images))), []
     what = f"{access.name}, {attack.name} at {ball.norm} {ball.eps:.3g}"
 
     def state() -> str:
         return f"{int((found.margin <= 0).sum())} of {len(batch)} images stand"
 
     for number, chunk in cli.progress(parts, what, state=state):
-        if parallel.owner(number) != parallel.rank():
-            continue
         index = chunk[found.margin[chunk] <= 0]
-        pages = Pages(path.with_name(f"{path.name}-{number}"), spent, index.cpu(), cli.teller(what))
-        if len(index):
-            _attack_chunk(batch, access, keeping(attack, pages), ball, found, words, index, spent)
-        if parallel.count() == 1:
-            _save(path, found, spent, batch, done=number + 1)
-            pages.close()
-    if parallel.count() > 1 and parts:
-        for number, chunk in parts:
-            _hand_out(found, spent, chunk, parallel.owner(number))
-        if parallel.first():
-            _save(path, found, spent, batch, done=parts[-1][0] + 1)
+        if parallel.owner(number) != parallel.rank() or len(index) == 0:
+            continue
+        pages.append(Pages(path.with_name(f"{path.name}-{number}"), spent, index.cpu(), cli.teller(what)))
+        _attack_chunk(batch, access, attack, ball, found, words, index, spent, pages[-1])
+    for number, chunk in parts:
+        _hand_out(found, spent, chunk, parallel.owner(number))
+    if parallel.first():
+        _save(path, found, spent, batch)
+    parallel.wait()  # the next part may be the same one again: all find it, or none
+    for page in pages:
+        page.close()
     return spent
 
 
@@ -176,13 +178,13 @@ def chunks(images: Tensor) -> tuple[Tensor, ...]:
 
 def _attack_chunk(
     batch: Batch, access: Access, attack: Attack, ball: Ball, found: Found, words: tuple[int | str, ...],
-    index: Tensor, spent: Budget,
+    index: Tensor, spent: Budget, pages: Pages,
 ) -> None:  # fmt: skip
     images, labels, device = batch.images[index], batch.labels[index], index.device
-    points = narrow(attack, index)(
+    points = remembered(pages, WHOLE, images, lambda: narrow(keeping(attack, pages), index)(
         searched(access, index, spent), images, labels, ball=ball, mask=access.mask[index],
         draws=Draws.of(batch.ids[index.cpu().numpy()], *words, device=device),
-    )  # fmt: skip
+    ))  # fmt: skip
     with torch.no_grad():
         logits = narrow(access.model, index)(points)
     # The float32 verdict on the returned point is the one that counts, whatever the attack saw on its way.
@@ -222,29 +224,28 @@ def _code(attack: str) -> str:
     return closure.digest(closure.closure(Path(attack)) | closure.closure(Path(__file__)))
 
 
-def _save(path: Path, found: Found, spent: Budget, batch: Batch, done: int) -> None:
-    """done: of how many chunks, the first ones, this is the result."""
+def _save(path: Path, found: Found, spent: Budget, batch: Batch) -> None:
     tensors = {name: getattr(found, name) for name in Found.FIELDS}
     # An example is stored by the part that found it, or by each part for as long as it stands: seldom many times.
     changed = (found.points != batch.images[: batch.examples]).flatten(1).any(1)
     tensors |= {"rows": changed.nonzero().squeeze(1), "points": found.points[changed]}
-    tensors |= {"forward": spent.forward, "backward": spent.backward, "done": torch.tensor(done)}
+    tensors |= {"forward": spent.forward, "backward": spent.backward}
     artifacts.save_tensors(path.with_suffix(".safetensors"), tensors)
 
 
-def _saved(path: Path, found: Found, batch: Batch) -> tuple[Budget, int]:
-    """Fills in what an earlier process found. Returns what it spent, and how many chunks it had done."""
-    spent = Budget(len(batch))
+def _saved(path: Path, found: Found, batch: Batch) -> Budget | None:
+    """Fills in what an earlier process found, where it ended this part. Returns what it spent."""
     try:
         tensors = artifacts.load_tensors(path.with_suffix(".safetensors"))
     except ArtifactError:
-        return spent, 0  # missing, or damaged and done again
+        return None  # missing, or damaged and done again
     device = batch.images.device
     for name in Found.FIELDS:
         setattr(found, name, tensors[name].to(device))
     found.points[tensors["rows"].to(device)] = tensors["points"].to(device)
+    spent = Budget(len(batch))
     spent.forward, spent.backward = tensors["forward"], tensors["backward"]
-    return spent, int(tensors["done"])
+    return spent
 
 
 def _keep_worst(worst: Found, found: Found) -> None:

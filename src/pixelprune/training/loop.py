@@ -134,6 +134,7 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
             perturbed = training.perturb(model, images, labels, masks, noise)
             network.train()
             loss, logits = training.loss(model, images, perturbed, labels)
+        loss = loss * (len(labels) * parallel.count() / len(chosen))  # shares may differ by an image
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parallel.average(weight.grad for weight in network.parameters() if weight.grad is not None)

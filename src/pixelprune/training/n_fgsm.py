@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelprune.attacks.narrowing import Model
-from pixelprune.options import PixelDistance
+from pixelprune.options import LinfDistance
 from pixelprune.training.recipe import TrainingOptions
 
 
 class NFGSM(TrainingOptions):
     name: Literal["n_fgsm"] = "n_fgsm"
-    eps: PixelDistance = Field(8 / 255, description="Length of the step, linf.")
+    eps: LinfDistance = Field(8 / 255, description="Length of the step, linf.")
     noise: float = Field(2.0, ge=0, description="Radius of the noise, as a multiple of eps.")
     select: Literal["clean", "robust"] = "robust"
 

@@ -13,13 +13,13 @@ from torch.nn import functional
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.narrowing import Model
 from pixelprune.draws import Draws
-from pixelprune.options import PixelDistance
+from pixelprune.options import LinfDistance
 from pixelprune.training.recipe import TrainingOptions
 
 
 class PGDTraining(TrainingOptions):
     name: Literal["pgd"] = "pgd"
-    eps: PixelDistance = Field(8 / 255, description="Radius of the linf ball.")
+    eps: LinfDistance = Field(8 / 255, description="Radius of the linf ball.")
     steps: int = Field(10, ge=1, description="Gradient steps for one batch.")
     select: Literal["clean", "robust"] = "robust"
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from pixelprune.attacks.balls import LinfBall, inside
 from pixelprune.attacks.narrowing import Model
 from pixelprune.draws import Draws
-from pixelprune.options import PixelDistance
+from pixelprune.options import LinfDistance
 from pixelprune.training.recipe import TrainingOptions
 
 START = 1e-3
@@ -25,10 +25,10 @@ START = 1e-3
 
 class TRADES(TrainingOptions):
     name: Literal["trades"] = "trades"
-    eps: PixelDistance = Field(8 / 255, description="Radius of the linf ball.")
+    eps: LinfDistance = Field(8 / 255, description="Radius of the linf ball.")
     beta: float = Field(6.0, ge=0, description="Weight of the divergence: accuracy for robustness.")
     steps: int = Field(10, ge=1, description="Gradient steps for one batch.")
-    step: PixelDistance = Field(2 / 255, description="Length of each.")
+    step: LinfDistance = Field(2 / 255, description="Length of each.")
     select: Literal["clean", "robust"] = "robust"
     # The reference code searches x' with the network in eval mode: by its running statistics, which stay as they are.
     perturbs_in: ClassVar[Literal["train", "eval"]] = "eval"
