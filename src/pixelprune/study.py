@@ -32,7 +32,7 @@ class Study(Options):
     network: Network
     trainings: Annotated[dict[Key, Training], Field(min_length=1)]
     silhouette: Training = Field(description="How the network learns that sees nothing but the mask.")
-    seeds: Annotated[tuple[int, ...], Listed, Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Field(min_length=1)]
     threats: Annotated[dict[Key, Threat], Field(min_length=1)]
     ladder: Annotated[dict[Key, Attack], Field(min_length=1)]
     evaluation: Evaluation

@@ -55,7 +55,7 @@ def test_e29_counts_what_stood_and_fell() -> None:
     darker = IMAGES - 0.05
     found = transfer.examined(tried(darker, [True, True, False, False]))
     assert (found["verdict"], found["severity"]) == ("fail", "F")
-    assert found["found"] == "of 2 that stand, 2 fall to points made on 1 other runs"
+    assert found["found"] == "of 2 that stand, 2 fall to points from 1 other places"
     assert transfer.examined(tried(darker, [True, False, False, False]))["verdict"] == "pass"
     assert transfer.examined(tried(IMAGES, [True] * 4))["verdict"] == "pass"
 

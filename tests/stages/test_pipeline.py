@@ -87,7 +87,7 @@ def test_the_results_of_a_run_fit_together(finished: Path, run: str) -> None:
     card = artifacts.load_json(folder / "card.json")
     assert card["passes"] == {kind: int(table[kind].sum()) for kind in ("forward", "backward")}
     verdicts = {check["id"]: check["verdict"] for check in artifacts.load_json(folder / "checks.json")}
-    assert len(verdicts) == 24
+    assert len(verdicts) == 25
     fatal = [check for check in artifacts.load_json(folder / "checks.json") if check["severity"] == "F"]
     assert [check["id"] for check in fatal if check["verdict"] == "fail"] == []
 

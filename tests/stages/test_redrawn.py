@@ -59,7 +59,7 @@ def test_an_attack_that_goes_on_after_a_kill_ends_as_one_that_was_not_killed(att
 def test_a_loaded_model_draws_anew_unless_ids_say_which_draw(attacked: Path) -> None:
     model = loading.load_model("/".join(RUN), attacked)
     test = split.load(attacked / "data/raw", "test")
-    images = loading.torch.from_numpy(test.images[:4]).permute(0, 3, 1, 2).float() / 255
+    images = loading.torch.from_numpy(test.images[:4].copy()).permute(0, 3, 1, 2).float() / 255
     first, second = model.mask(images), model.mask(images)  # type: ignore[operator]
     assert not first.equal(second)
     assert loading.load_model("/".join(RUN), attacked).mask(images).equal(first)  # type: ignore[operator]

@@ -26,6 +26,8 @@ from pixelprune.harness.accesses import Access
 from pixelprune.harness.job import batch_of
 from pixelprune.harness.ladder import Batch
 
+OWN_PIXELS = "none on these pixels"
+"""The source of points that were made on the full model where the target's mask is open: the access location."""
 COLUMNS = {"target": "str", "source": "str", "threat": "str", "image": "int64", "stood": "bool", "right": "bool"}
 
 
@@ -42,6 +44,8 @@ def measure(
     tables, checks = [], {}
     for place in cli.progress(places, "transfer"):
         others = {other: found for other, found in points.items() if other != place}
+        if not place.startswith("none/"):
+            others[OWN_PIXELS] = {key: _points(place, key, len(ids), "location").to(device) for key in threats}
         tables.append(tried(_target(place, len(test), chosen, device), others, threats, batch))
         checks[place] = examined(tables[-1])
     return pandas.concat(tables, ignore_index=True), checks
@@ -89,7 +93,7 @@ def examined(table: pandas.DataFrame) -> Check:
     by_image = table.groupby(["threat", "image"])[["stood", "right"]].all()
     fell = int((by_image["stood"] & ~by_image["right"]).sum())
     others = table["source"].nunique()
-    found = f"of {int(by_image['stood'].sum())} that stand, {fell} fall to points made on {others} other runs"
+    found = f"of {int(by_image['stood'].sum())} that stand, {fell} fall to points from {others} other places"
     return check("E29", title, found, limit, "F", fell <= max(1, round(0.002 * len(by_image))))
 
 
@@ -102,8 +106,8 @@ def _target(place: str, tested: int, chosen: NDArray[np.int64], device: torch.de
     return Target(place, access, artifacts.load_table(Path("results", place, "rows.parquet")))
 
 
-def _points(place: str, threat: str, count: int) -> Tensor:
-    """The worst adversarial images of a run under its headline access."""
-    access = "full" if place.startswith("none/") else "kept"
+def _points(place: str, threat: str, count: int, access: str | None = None) -> Tensor:
+    """The worst adversarial images that a run keeps of this access, of its headline's where left out."""
+    access = access or ("full" if place.startswith("none/") else "kept")
     path = Path("results", place, f"examples/{access}_{threat}.npy")
     return torch.from_numpy(np.array(artifacts.load_array(path, "float32", "N C H W")[:count]))

@@ -1,7 +1,7 @@
 """Reads the finished runs of a study into one value that every part of the report is made from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,9 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Run:
-    """One strategy x training x seed. The tables are as the attack stage wrote them."""
+    """One strategy x training x seed. The tables are as the attack stage wrote them; the rows have one attack more, of
+    what the transfer stage broke.
+    """
 
     strategy: str
     training: str
@@ -155,23 +157,34 @@ def read(
         raise ParamsError(
             f"params.yaml: strategies has no `{FULL}` (map: constant, keep: 1); the report compares with it"
         )
-    transferred = artifacts.load_json(root / "transfer/checks.json")
+    from pixelprune.evaluation.transferred import with_transferred
+
+    checks, tried = (
+        artifacts.load_json(root / "transfer/checks.json"),
+        artifacts.load_table(root / "transfer/rows.parquet"),
+    )
+    entries = {name: _threat(name, options) for name, options in threats.items()}
+    headlines = {name: entry.headline for name, entry in entries.items()}
     runs = {}
     for training in trainings:
         for strategy in strategies:
             for seed in seeds:
-                runs[strategy, training, seed] = _run(root, strategy, training, seed, transferred)
+                run = _run(root, strategy, training, seed, checks)
+                own = tried[tried["target"] == run.place]
+                access = "full" if strategy == FULL else "kept"
+                rows = with_transferred(run.rows, own, access, headlines)
+                runs[strategy, training, seed] = replace(run, rows=rows)
     return Results(
         root=root,
         data=artifacts.load_json(root / "data/raw/card.json"),
         strategies={name: _pruned(root, name, options) for name, options in strategies.items()},
         trainings=trainings,
         seeds=tuple(seeds),
-        threats={name: _threat(name, options) for name, options in threats.items()},
+        threats=entries,
         ladder=ladder,
         runs=runs,
         segmenters=_segmenters(root),
-        transfer=artifacts.load_table(root / "transfer/rows.parquet"),
+        transfer=tried,
     )
 
 

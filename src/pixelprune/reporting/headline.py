@@ -186,9 +186,15 @@ def _clean(head: Entry) -> str:
 
 def _others(analysis: Analysis) -> str:
     of_training = [e for e in analysis.entries.values() if e.training == analysis.training and e.judged.printable]
-    better = [f"`{e.strategy}`" for e in of_training if e.against_none and e.against_none.shown and _gain(e) > 0]
+    ahead = [e for e in of_training if e.against_none and e.against_none.shown and _gain(e) > 0]
+    better, left = ([f"`{e.strategy}`" for e in some] for some in (ahead, [e for e in ahead if _is_left(e)]))
     hard = [f"`{e.strategy}`" for e in of_training if e.decomposition and e.decomposition.terms["hardening"].low > 0]
-    gains = f"a gain over `{FULL}` is shown for {words.listed(better)}" if better else f"no gain over `{FULL}` is shown"
+    gains = f"no gain over `{FULL}` is shown"
+    if better:
+        gains = (
+            f"with the mask frozen, a gain over `{FULL}` is shown for {words.listed(better)}; with the mask answering "
+            f"the attacker, for {words.listed(left) if left else 'none'}"
+        )
     positive = (
         f"hardening above zero (interval not corrected for the number of strategies) for {words.listed(hard)}"
         if hard
@@ -196,6 +202,10 @@ def _others(analysis: Analysis) -> str:
     )
     family = f"{analysis.training} training, {analysis.family} tests corrected together"
     return f"Among all strategies, {family}: {gains}; {positive}."
+
+
+def _is_left(entry: Entry) -> bool:
+    return entry.moving is not None and entry.moving.left.low > 0
 
 
 def _gain(entry: Entry) -> float:

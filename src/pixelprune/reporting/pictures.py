@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pixelprune import artifacts, pruned
 from pixelprune.datasets import split
+from pixelprune.evaluation import transferred
 from pixelprune.evaluation.worst_case import standing
 from pixelprune.reporting.analysis import Analysis, own_access
 from pixelprune.reporting.collect import FULL, Results, Run
@@ -100,7 +101,7 @@ class _Shown:
         self.maps = np.asarray(ranks[rows], np.float32)
         table = run.rows
         table = table[(table["access"] == access) & (table["threat"] == threat.name)]
-        table = table[np.isclose(table["eps"], threat.headline)]
+        table = table[np.isclose(table["eps"], threat.headline) & (table["attack"] != transferred.ATTACK)]
         self.worst = table.sort_values("adv_margin", kind="stable").groupby("image").last().loc[self.ids]
 
     def by_quantile(self) -> Sheet:
