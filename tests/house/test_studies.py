@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pixelprune import study
-from pixelprune.commands import check, deps, schema
+from pixelprune.commands import check, deps, reference, schema
 from pixelprune.errors import ParamsError
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,7 @@ def test_the_pipeline_is_the_same_in_every_study(folder):
 
 def test_the_schema_is_current():
     assert (ROOT / schema.NAME).read_text() == schema.text(), "python -m pixelprune schema"
+    assert (ROOT / reference.NAME).read_text() == reference.text(), "python -m pixelprune schema"
 
 
 def test_check_says_what_the_study_is(monkeypatch, capsys):

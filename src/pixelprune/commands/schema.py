@@ -1,6 +1,6 @@
-"""Write params.schema.json, by which an editor checks and completes params.yaml: schema
+"""Write params.schema.json, by which an editor checks and completes params.yaml, and docs/params.md: schema
 
-It is made from the options in the code, in the root of the repository; every params.yaml names it in its first line.
+They are made from the options in the code, in the root of the repository; every params.yaml names it in its first line.
 """
 
 import argparse
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelprune import artifacts
+from pixelprune.commands import reference
 from pixelprune.commands.deps import project
 
 NAME = "params.schema.json"
@@ -16,9 +17,10 @@ NAME = "params.schema.json"
 
 def main(words: list[str]) -> int:
     argparse.ArgumentParser("python -m pixelprune schema", description=__doc__).parse_args(words)
-    path = project(Path.cwd()) / NAME
-    artifacts.save_text(path, text())
-    print(f"written: {path}")
+    for name, content in ((NAME, text()), (reference.NAME, reference.text())):
+        path = project(Path.cwd()) / name
+        artifacts.save_text(path, content)
+        print(f"written: {path}")
     return 0
 
 
