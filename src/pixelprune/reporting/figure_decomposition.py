@@ -156,11 +156,11 @@ def _legend(canvas: Canvas, left: float) -> None:
     for step in STEPS:
         canvas.rect(x, 6, 10, 10, f"bar {step}")
         canvas.text(x + 14, 15, step, "axis")
-        x += 22 + 6.6 * len(step)
+        x += 17 + 6.6 * len(step)
     canvas.marker(x + 4, 11, "square", "dot robust")
     canvas.text(x + 13, 15, "kept", "axis")
-    canvas.marker(x + 48, 11, "diamond", "dot adaptive")
-    canvas.text(x + 57, 15, "adaptive", "axis")
+    canvas.marker(x + 44, 11, "diamond", "dot adaptive")
+    canvas.text(x + 53, 15, "adaptive", "axis")
 
 
 def _reach(full: Entry, entries: Sequence[Entry]) -> tuple[float, float]:
