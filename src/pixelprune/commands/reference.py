@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from pixelprune.options import Options
 
@@ -77,12 +76,14 @@ def _table(fields: dict[str, FieldInfo]) -> Iterator[str]:
 
 
 def _line(key: str, field: FieldInfo | None) -> str:
-    return "" if field is None else f"| `{key}` | {_default(field.default)} | {field.description or ''} |"
+    return (
+        ""
+        if field is None
+        else f"| `{key}` | {'' if field.is_required() else _default(field.default)} | {field.description or ''} |"
+    )
 
 
 def _default(value: Any) -> str:
-    if value is PydanticUndefined:
-        return ""
     if isinstance(value, Options):
         return f"`{value.model_dump(mode='json').get('name')}`"
     if isinstance(value, float) and value in (2 / 255, 8 / 255):

@@ -1,4 +1,4 @@
-"""Write params.schema.json, by which an editor checks and completes params.yaml, and docs/params.md: schema
+"""Write params.schema.json, by which editors check params.yaml, and docs/params.md: schema
 
 They are made from the options in the code, in the root of the repository; every params.yaml names it in its first line.
 """
