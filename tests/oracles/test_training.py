@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from pydantic import ValidationError
 
 from pixelprune import sampling
 from pixelprune.errors import TrainingError
@@ -301,3 +302,9 @@ def test_the_first_loss_is_that_of_a_guess():
         network(data), task(Natural(epochs=1, batch=64, learning_rate=1e-9), data), None, each_epoch=lambda _: None
     )
     assert outcome.curve[0]["train_loss"] == pytest.approx(math.log(4), abs=0.8)
+
+
+@pytest.mark.parametrize("training", [NFGSM, PGDTraining, TRADES])
+def test_an_eps_in_gray_levels_is_refused(training):
+    with pytest.raises(ValidationError, match='for 8 gray levels write "8/255"'):
+        training(eps=8.0)

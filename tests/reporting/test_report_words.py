@@ -177,3 +177,15 @@ def test_radius(eps: float, text: str) -> None:
 
 def test_lists() -> None:
     assert [words.listed("abc"[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+@pytest.mark.parametrize(("left", "said"), [((0.1, 0.02, 0.2), "foreground"), ((-0.25, -0.4, -0.1), "none")])
+def test_a_gain_with_a_frozen_mask_is_not_called_one_when_the_mask_answers(
+    known: tuple[Results, Analysis], left: Ends, said: str
+) -> None:
+    moved = Moving(Estimate(0.3, 0.2, 0.4, 40), Estimate(-0.2, -0.3, -0.1, 40), Estimate(*left, 40), fixed=False)
+    others = {key: replace(entry, against_none=None) for key, entry in known[1].entries.items()}
+    gain = Comparison("none", Estimate(0.1, 0.02, 0.18, 40), 0.001, 0.004)
+    text = told(known[0], replace(known[1], entries=others), against_none=gain, moving=moved)
+    assert "with the mask frozen, a gain over `none` is shown for `foreground`" in text
+    assert re.search(rf"with the mask answering the attacker, for `?{said}`?;", text)
