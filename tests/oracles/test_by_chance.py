@@ -238,3 +238,23 @@ def test_the_draws_of_attacks_and_verdicts_are_not_the_same() -> None:
         for other in answers[position + 1 :]:
             assert not torch.equal(answer, other)
     assert torch.equal(answers[0], by_chance.mean(pruned, batch, 1, 0, "mean_ce")(batch.images))
+
+
+def test_what_an_attack_draws_does_not_depend_on_those_before_it(tmp_path: Path) -> None:
+    """As after a kill: all but one of the attacks are read back, and that one ends as it did."""
+    pruned, images = PrunedModel(Score(3.0), rank, 0.5, Black(name="black")), pictures()
+    batch = Batch(images, LABELS, IDS, IDS, examples=N)
+
+    def measured() -> tuple[Any, dict[tuple[str, str], Tensor]]:
+        return by_chance.measure(
+            batch, pruned, Score(3.0), {"linf": Threat(eps=(EPS / 2,))}, {}, steps=6, queries=10, seed=0,
+            folder=tmp_path,
+        )  # fmt: skip
+
+    whole, worst = measured()
+    for part in sorted(tmp_path.iterdir()):
+        content = part.read_bytes()
+        part.unlink()
+        again, points = measured()
+        assert again.equals(whole) and torch.equal(points["adaptive", "linf"], worst["adaptive", "linf"])
+        assert part.read_bytes() == content

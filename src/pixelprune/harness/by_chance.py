@@ -51,12 +51,11 @@ def measure(
     """As adaptive.measure, for a map that answers by chance."""
     tables, worst = [], {}
     for key, threat in threats.items():
-        judge = mean(pruned, batch, VERDICT, seed, "judge")
         attacks: dict[str, Attack] = {
-            "mean_ce": Believed(APGD(steps=steps), judge),
-            "mean_dlr": Believed(APGD(steps=steps, loss="dlr"), judge),
-            "square": Believed(Square(queries=queries), judge),
-            "rays": Believed(RayS(queries=queries), judge),
+            "mean_ce": Believed(APGD(steps=steps), mean(pruned, batch, VERDICT, seed, "judge mean_ce")),
+            "mean_dlr": Believed(APGD(steps=steps, loss="dlr"), mean(pruned, batch, VERDICT, seed, "judge mean_dlr")),
+            "square": Believed(Square(queries=queries), mean(pruned, batch, VERDICT, seed, "judge square")),
+            "rays": Believed(RayS(queries=queries), mean(pruned, batch, VERDICT, seed, "judge rays")),
             "transferred": Transferred(full, APGD(steps=steps)),
         }
         attacks |= {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}
