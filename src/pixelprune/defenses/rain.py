@@ -107,7 +107,9 @@ class Upsampler(nn.Module):
                 bound = (module.in_channels * 9) ** -0.5
                 nn.init.uniform_(module.weight, -bound, bound, generator=generator)
                 nn.init.zeros_(module.bias) if module.bias is not None else None
-        nn.init.zeros_(self.tail[-1].weight)  # it starts as bicubic interpolation
+        last = self.tail[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)  # it starts as bicubic interpolation
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.head(images - 0.5)
