@@ -40,7 +40,7 @@ FIRST = {
     "in_turn.py": "oracles/test_ensembles.py", "worst.py": "oracles/test_together.py",
     "narrowing.py": "oracles/test_together.py", "twin.py": "oracles/test_quick.py",
     "fresh.py": "oracles/test_by_chance.py", "believed.py": "oracles/test_by_chance.py",
-    "../harness/redrawn.py": "oracles/test_by_chance.py",
+    "mean.py": "oracles/test_by_chance.py",
 }  # fmt: skip
 """Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"
@@ -51,8 +51,8 @@ MUTANTS = [
     ("believes what was attacked", "believed.py", "margin(narrow(self.judge, index)(points)", "margin(narrow(model, index)(points)"),
     ("asks the judge about the clean image alone", "believed.py", "Worst(self.judge,", "Worst(model,"),
     ("one attempt", "believed.py", "range(self.times)", "range(1)"),
-    ("a mean of logarithms", "../harness/redrawn.py", "torch.logsumexp(self.each(images), 0) - log(self.draws)", "self.each(images).mean(0)"),
-    ("the gradient of the first draw", "../harness/redrawn.py", "total += own", "total = own"),
+    ("a mean of logarithms", "mean.py", "torch.logsumexp(self.each(images), 0) - log(self.draws)", "self.each(images).mean(0)"),
+    ("the gradient of the first draw", "mean.py", "total += own", "total = own"),
     ("returns its input", "pgd.py", "return worst.points", "return images"),
     ("climbs downhill", "pgd.py", "points + step - images", "points - step - images"),
     ("no projection", "balls.py", "images + ball.project(delta)", "images + delta"),

@@ -41,7 +41,7 @@ def cifar_python() -> dict[str, bytes]:
     }
 
 
-def pickled(labels: np.ndarray, pixels: bytes) -> bytes:
+def pickled(labels: np.ndarray, pixels: bytes, key: str = "labels", coarse: np.ndarray | None = None) -> bytes:
     def text(value: str) -> bytes:
         return b"U" + bytes([len(value)]) + value.encode()
 
@@ -49,10 +49,21 @@ def pickled(labels: np.ndarray, pixels: bytes) -> bytes:
     array += b"\x87Rq\x04(K\x01K\x1eM\x00\x0c\x86" + b"cnumpy\ndtype\n" + text("u1") + b"K\x00K\x01\x87R"
     array += b"(K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb" + b"\x89"
     array += b"T" + struct.pack("<i", len(pixels)) + pixels + b"tb"
-    numbers = b"]q\x05(" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
+
+    def numbers(values: np.ndarray) -> bytes:
+        return b"]q\x05(" + b"".join(b"K" + bytes([value]) for value in values) + b"e"
+
+    others = b"" if coarse is None else text("coarse_labels") + numbers(coarse)
     names = b"](" + b"".join(text(f"image_{k}.png") for k in range(len(labels))) + b"e"
     entries = (
-        text("data") + array + text("labels") + numbers + text("batch_label") + text("batch 1") + text("filenames")
+        text("data")
+        + array
+        + others
+        + text(key)
+        + numbers(labels)
+        + text("batch_label")
+        + text("batch 1")
+        + text("filenames")
     )
     return b"\x80\x02}q\x01(" + entries + names + b"u."
 
@@ -192,3 +203,45 @@ def folder(root: Path, masks: bool = True) -> Path:
                 files[f"masks/{label}/{number}.png"] = encoded(mask, ".png")
             unpacked(root, files)
     return root
+
+
+def cifar100_parts() -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Official name -> coarse labels, fine labels, pixels (N, 3072); every fine class is there six times, or once."""
+    generator = np.random.default_rng(3)
+    parts = {}
+    for name, count in (("train", 600), ("test", 100)):
+        fine = np.arange(count) % 100
+        parts[name] = (fine % 20, fine, generator.integers(0, 256, (count, 3072), dtype=np.uint8))
+    return parts
+
+
+def cifar100_binary() -> dict[str, bytes]:
+    return {
+        f"cifar-100-binary/{name}.bin": np.hstack([coarse[:, None], fine[:, None], pixels]).astype(np.uint8).tobytes()
+        for name, (coarse, fine, pixels) in cifar100_parts().items()
+    }
+
+
+def cifar100_python() -> dict[str, bytes]:
+    return {
+        f"cifar-100-python/{name}": pickled(fine, pixels.tobytes(), "fine_labels", coarse)
+        for name, (coarse, fine, pixels) in cifar100_parts().items()
+    }
+
+
+def stl10_parts() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Part -> labels 1 to 10, images uint8 (N, 96, 96, 3)."""
+    generator = np.random.default_rng(4)
+    counts = {"train": 60, "test": 20}
+    return {
+        part: (np.arange(count) % 10 + 1, generator.integers(0, 256, (count, 96, 96, 3), dtype=np.uint8))
+        for part, count in counts.items()
+    }
+
+
+def stl10() -> dict[str, bytes]:
+    files = {}
+    for part, (labels, images) in stl10_parts().items():
+        files[f"stl10_binary/{part}_X.bin"] = images.transpose(0, 3, 2, 1).tobytes()
+        files[f"stl10_binary/{part}_y.bin"] = labels.astype(np.uint8).tobytes()
+    return files | {"stl10_binary/class_names.txt": b"airplane\n"}

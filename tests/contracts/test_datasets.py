@@ -32,6 +32,7 @@ class Case:
 
 
 CIFAR = {"name": "cifar10"}
+CIFAR100 = {"name": "cifar100"}
 GTSRB = {"name": "gtsrb", "classes": [0, 12, 13, 14, 18]}
 COCO = {"name": "coco", "categories": ["cat", "dog"], "minimum": 20}
 
@@ -60,6 +61,25 @@ CASES = {
         CIFAR,
         (50, 10),
         (150, 30),
+    ),
+    "cifar100-bin": Case(
+        lambda root: official.unpacked(root, official.cifar100_binary()), CIFAR100, (500, 100), (600, 100)
+    ),
+    "cifar100-py": Case(
+        lambda root: official.unpacked(root, official.cifar100_python()), CIFAR100, (500, 100), (600, 100)
+    ),
+    "cifar100-python.tar.gz": Case(
+        lambda root: official.tar_gz(root / "cifar-100-python.tar.gz", official.cifar100_python()).parent,
+        CIFAR100 | {"labels": "coarse"},
+        (100, 20),
+        (600, 100),
+    ),
+    "stl10": Case(lambda root: official.unpacked(root, official.stl10()), {"name": "stl10"}, (50, 10), (60, 20)),
+    "stl10_binary.tar.gz": Case(
+        lambda root: official.tar_gz(root / "stl10_binary.tar.gz", official.stl10()).parent,
+        {"name": "stl10"},
+        (50, 10),
+        (60, 20),
     ),
     "gtsrb": Case(lambda root: official.unpacked(root, official.gtsrb()), GTSRB, (30, 5), (60, 6)),
     "gtsrb-zips": Case(official.gtsrb_zips, GTSRB, (30, 5), (60, 6)),
@@ -200,6 +220,34 @@ def test_cifar_pixels_are_those_of_the_file(tmp_path, monkeypatch, files):
     assert train.ids[[0, 29, 30, 149]].tolist() == [0, 29, 10_000, 40_029]
 
 
+@pytest.mark.parametrize("files", [official.cifar100_binary, official.cifar100_python])
+@pytest.mark.parametrize("kind", ["fine", "coarse"])
+def test_cifar100_has_both_kinds_of_labels(tmp_path, monkeypatch, files, kind):
+    at(tmp_path, monkeypatch, files())
+    _, test, card = read(name="cifar100", labels=kind)
+    coarse, fine, pixels = official.cifar100_parts()["test"]
+    np.testing.assert_array_equal(test.images, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(test.labels, fine if kind == "fine" else coarse)
+    assert len(card["classes"]) == len(set(card["classes"])) == (100 if kind == "fine" else 20)
+    assert card["classes"] == sorted(card["classes"])
+
+
+def test_stl10_is_stored_column_by_column_and_its_unlabelled_photos_are_passed_over(tmp_path, monkeypatch):
+    from pixelprune.datasets import stl10
+
+    members = {"stl10_binary/unlabeled_X.bin": b"x" * 5_000_000, **official.stl10()}
+    official.tar_gz(tmp_path / "stl10_binary.tar.gz", members)
+    monkeypatch.setenv("PIXELPRUNE_MIRROR", str(tmp_path))
+    monkeypatch.setattr(stl10, "LIMIT", 4_000_000)
+    _, test, _ = read(name="stl10", size=96)
+    labels, images = official.stl10_parts()["test"]
+    np.testing.assert_array_equal(test.images, images)
+    np.testing.assert_array_equal(test.labels, labels - 1)
+    monkeypatch.setattr(stl10, "UNLABELLED", {})
+    with pytest.raises(DataError, match="unlabeled_X"):
+        read(name="stl10", size=96)
+
+
 def test_cifar_is_official_only_with_the_official_checksums(tmp_path, monkeypatch):
     from pixelprune.datasets import cifar10, origin
 
@@ -217,13 +265,23 @@ def test_cifar_is_official_only_with_the_official_checksums(tmp_path, monkeypatc
 
 def test_addresses_and_checksums_are_those_of_torchvision():
     from pixelprune import compat
-    from pixelprune.datasets import cifar10
+    from pixelprune.datasets import cifar10, cifar100, stl10
 
     theirs = compat.torchvision().datasets.CIFAR10
     assert f"md5:{theirs.tgz_md5}" == cifar10.PYTHON.archive.checksum
     assert theirs.url == cifar10.PYTHON.archive.address
     expected = {name: f"md5:{md5}" for name, md5 in theirs.train_list + theirs.test_list}
     assert expected == cifar10.PYTHON.files
+    hundred = compat.torchvision().datasets.CIFAR100
+    assert (f"md5:{hundred.tgz_md5}", hundred.url) == (
+        cifar100.PYTHON.archive.checksum,
+        cifar100.PYTHON.archive.address,
+    )
+    assert cifar100.PYTHON.files == {name: f"md5:{md5}" for name, md5 in hundred.train_list + hundred.test_list}
+    large = compat.torchvision().datasets.STL10
+    assert (f"md5:{large.tgz_md5}", large.url) == (stl10.ARCHIVE.checksum, stl10.ARCHIVE.address)
+    parts = {f"stl10_binary/{name}": f"md5:{md5}" for name, md5 in large.train_list + large.test_list}
+    assert {path: parts[path] for path in stl10.FILES} == stl10.FILES
 
 
 def test_gtsrb_crop_is_the_box_and_the_mask_its_outline(tmp_path, monkeypatch):

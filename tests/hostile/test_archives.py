@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pixelprune.datasets import archives
 from pixelprune.datasets.archives import Zip, read_tar
-from pixelprune.datasets.cifar10_pickle import read_batch
+from pixelprune.datasets.cifar_pickle import read_batch
 from pixelprune.datasets.images import decode
 from pixelprune.errors import DataError
 

@@ -9,7 +9,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,12 +27,18 @@ RATIO = 200
 AGAIN = "Nothing was extracted. Delete the file and fetch it again, from a source that you trust."
 
 
-def read_tar(path: Path, wanted: Collection[str], limit: int) -> dict[str, bytes]:
-    """The content of the `wanted` members of a .tar.gz, in one pass; no member may hold more than `limit` bytes."""
+def read_tar(
+    path: Path, wanted: Collection[str], limit: int, passed: Mapping[str, int] | None = None
+) -> dict[str, bytes]:
+    """The content of the `wanted` members of a .tar.gz, in one pass; no member may hold more than `limit` bytes.
+
+    passed: members that nobody wants and that may hold more, with what they may hold.
+    """
     refuse_page(path)
     found: dict[str, bytes] = {}
+    passed = passed or {}
     with _readable(path), gzip.open(path) as plain:
-        stream = _Capped(path, plain, limit)
+        stream = _Capped(path, plain, limit, TOTAL + sum(passed.values()))
         archive = tarfile.open(fileobj=stream, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
         for member in archive:
             _refuse_escape(path, member.name)
@@ -40,7 +46,7 @@ def read_tar(path: Path, wanted: Collection[str], limit: int) -> dict[str, bytes
                 continue
             if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                 raise DataError(f"{path}: found the link or device {member.name!r}, expected plain files only. {AGAIN}")
-            _refuse_size(path, member.name, member.size, limit)
+            _refuse_size(path, member.name, member.size, passed.get(member.name, limit))
             if member.name in wanted:
                 content = archive.extractfile(member)
                 assert content is not None
@@ -104,19 +110,19 @@ def is_page(head: bytes) -> bool:
 
 
 class _Capped:
-    """What tarfile may do to an unpacked stream: read on, in pieces of at most `limit`, up to TOTAL bytes."""
+    """What tarfile may do to an unpacked stream: read on, in pieces of at most `limit`, up to `total` bytes."""
 
-    def __init__(self, path: Path, stream: gzip.GzipFile, limit: int) -> None:
-        self._path, self._stream, self._limit = path, stream, limit
+    def __init__(self, path: Path, stream: gzip.GzipFile, limit: int, total: int) -> None:
+        self._path, self._stream, self._limit, self._total = path, stream, limit, total
         self.name = str(path)
 
     def read(self, size: int) -> bytes:
-        self._refuse(size > self._limit + tarfile.BLOCKSIZE or self._stream.tell() + size > TOTAL)
+        self._refuse(size > self._limit + tarfile.BLOCKSIZE or self._stream.tell() + size > self._total)
         return self._stream.read(size)
 
     def seek(self, position: int, whence: int = 0) -> int:
         # Forged sizes lead backwards and make tarfile run in circles; an honest step back stays within a block.
-        self._refuse(position > TOTAL or position < self._stream.tell() - tarfile.BLOCKSIZE or whence != 0)
+        self._refuse(position > self._total or position < self._stream.tell() - tarfile.BLOCKSIZE or whence != 0)
         return self._stream.seek(position)
 
     def tell(self) -> int:
@@ -131,7 +137,7 @@ class _Capped:
         if wrong:
             raise DataError(
                 f"{self._path}: found a member that unpacks to more than its place allows, "
-                f"expected at most {self._limit} bytes a member and {TOTAL} in all. {AGAIN}"
+                f"expected at most {self._limit} bytes a member and {self._total} in all. {AGAIN}"
             )
 
 

@@ -5,39 +5,17 @@ https://www.cs.toronto.edu/~kriz/cifar.html. The binary or the Python version; n
 the Python version are read as data.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pixelprune.datasets.archives import read_tar
-from pixelprune.datasets.cifar10_pickle import read_batch
-from pixelprune.datasets.images import resized
-from pixelprune.datasets.mirror import absent, origin
+from pixelprune.datasets import cifar
+from pixelprune.datasets.cifar import Version
+from pixelprune.datasets.mirror import origin
 from pixelprune.datasets.options import DatasetOptions, Progress
-from pixelprune.datasets.origin import Archive, Origin
-from pixelprune.datasets.split import Part, Split, hold_out
-from pixelprune.errors import DataError
+from pixelprune.datasets.origin import Archive
+from pixelprune.datasets.split import Split, hold_out
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-ROWS = 10_000
-"""Images of an official file; subsets hold fewer."""
-SIDE = 32
-PIXEL_BYTES = 3 * SIDE * SIDE
-LIMIT = 40 * 2**20
-TEST_IDS = 10**9
-
-
-@dataclass(frozen=True)
-class Version:
-    """One form of the set; `files` are five training batches and the test batch, with their official checksums."""
-
-    folder: str
-    archive: Archive
-    files: dict[str, str]
-
-
+ROWS = cifar.Rows("CIFAR-10", images=10_000, label_bytes=1, label_byte=0, key="labels", classes=len(CLASSES))
 BINARY = Version(
     "cifar-10-batches-bin",
     Archive(
@@ -79,9 +57,7 @@ class Cifar10(DatasetOptions):
 
     def read(self, progress: Progress) -> tuple[Split, Split, dict[str, Any]]:
         place = origin(progress)
-        batches = [_parsed(content, where) for where, content in _files(place, progress).items()]
-        train = self._part(batches[:-1], "train")
-        test = self._part(batches[-1:], "test")
+        train, test = cifar.read(self, place, (BINARY, PYTHON), ROWS, progress)
         card = {
             "name": self.name,
             "classes": CLASSES,
@@ -93,49 +69,3 @@ class Cifar10(DatasetOptions):
             **place.card(),
         }
         return hold_out(train, self.validation, self.seed), test, card
-
-    def _part(self, batches: list[tuple[NDArray[np.uint8], NDArray[np.int64]]], part: Part) -> Split:
-        labels = np.concatenate([labels for _, labels in batches])
-        images = np.concatenate([images for images, _ in batches])
-        # The official row number: stable under limits, and in a subset that keeps whole batches apart.
-        ids = np.concatenate([number * ROWS + np.arange(len(labels)) for number, (_, labels) in enumerate(batches)])
-        kept = self.chosen(labels, part)
-        ids = ids[kept] + (TEST_IDS if part == "test" else 0)
-        pixels = np.stack([resized(image, self.size) for image in images[kept]])
-        return Split(images=pixels, labels=labels[kept], ids=ids, groups=ids)
-
-
-def _files(place: Origin, progress: Progress) -> dict[str, bytes]:
-    """Path -> content of the six files, training first, from the first form that the place has."""
-    versions = (BINARY, PYTHON)
-    for version in versions:
-        paths = {f"{version.folder}/{name}": checksum for name, checksum in version.files.items()}
-        if place.has(list(paths)[-1]):
-            names = list(paths)
-            return {path: place.read(path, LIMIT, paths[path]) for path in progress(names, "read CIFAR-10")}
-    for version in versions:
-        if not place.mirrored or place.has(version.archive.name):
-            paths = {f"{version.folder}/{name}": checksum for name, checksum in version.files.items()}
-            contents = read_tar(place.archive(version.archive), paths, LIMIT)
-            return {path: contents[path] for path in paths}
-    raise absent(place, "CIFAR-10", [f"{v.folder}/" for v in versions] + [v.archive.name for v in versions])
-
-
-def _parsed(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images uint8 (N, 32, 32, 3) and labels int64 (N,) of a batch in either form."""
-    if where.endswith(".bin"):
-        if not content or len(content) % (1 + PIXEL_BYTES):
-            raise DataError(f"{where}: found {len(content)} bytes, expected a multiple of {1 + PIXEL_BYTES}. {_AGAIN}")
-        rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + PIXEL_BYTES)
-        labels, pixels = rows[:, 0].astype(np.int64), rows[:, 1:]
-    else:
-        labels, pixels = read_batch(content, where, PIXEL_BYTES)
-    if len(labels) > ROWS or labels.min() < 0 or labels.max() >= len(CLASSES):
-        raise DataError(
-            f"{where}: found {len(labels)} images with labels {labels.min()} to {labels.max()}, expected at most "
-            f"{ROWS} with labels 0 to {len(CLASSES) - 1}. {_AGAIN}"
-        )
-    return pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), labels
-
-
-_AGAIN = "The file is damaged: fetch it again."

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pixelprune.attacks.mean import Mean
 from pixelprune.attacks.narrowing import Model
 from pixelprune.fills.fill import FillOptions
-from pixelprune.harness.redrawn import Redrawn
 from pixelprune.maps.shift import circular_shift
 from pixelprune.models.quick import quick
 from pixelprune.pruning import FrozenModel
@@ -36,7 +36,7 @@ class Access:
     """Which of several models with the same forward, where their gradients differ."""
     quick: Model | None = None
     """Nearly `model`, in less time: the one that attacks search on. Verdicts are those of `model`."""
-    climbed: Redrawn | None = None
+    climbed: Mean | None = None
     """Where `model` answers by chance: what attacks are given in its place, with other and fewer draws."""
 
 

@@ -24,6 +24,7 @@ from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.believed import Believed
 from pixelprune.attacks.fresh import Fresh
 from pixelprune.attacks.losses import margin
+from pixelprune.attacks.mean import Mean, votes
 from pixelprune.attacks.narrowing import Model
 from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.replayed import Replayed
@@ -34,13 +35,15 @@ from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, check
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.ladder import Batch, climb
-from pixelprune.harness.redrawn import Redrawn, votes
+from pixelprune.harness.redrawn import Redrawn
 from pixelprune.models.quick import quick
 from pixelprune.pruning import PrunedModel
 
 STEP, VERDICT = 20, 100
 """Draws behind each answer that an attack gets, and behind each verdict."""
-TITLE = "more draws a step find no more, and a known draw is no harder"
+KNOWN = 5
+"""Draws that are attacked by themselves."""
+TITLE = "more draws a step find no more, and a draw that is known is no harder"
 THRESHOLD = "0.5 % of the images, or 1"
 
 
@@ -75,35 +78,56 @@ def examine(
 ) -> Check:
     """E16, its attacks on the first `few` images. points: the worst that were found for the whole batch."""
     some = batch.first(few)
-    once, twice = (_stand(pruned, some, threat, count, steps, seed) for count in (STEP, 2 * STEP))
-    known = _stand(pruned, some, threat, 1, steps, seed, known=True)
-    with torch.no_grad():
-        each = mean(pruned, batch, VERDICT, seed, "votes").each(points)
-    right = [int((margin(said, batch.labels) <= 0).sum()) for said in (each.exp().mean(0), votes(each))]
-    one = (each.argmax(2) == batch.labels).float().mean().item()
+    unknown, more = (_climbed(pruned, some, threat, count, steps, seed) for count in (STEP, 2 * STEP))
+    once, twice = (_right(_each(pruned, some, found, seed, "plateau").exp().mean(0), some) for found in (unknown, more))
+    alone = _share(_each(pruned, some, unknown, seed, "alone"), some)
+    known = sum(_known(pruned, some, threat, steps, seed, number) for number in range(KNOWN)) / (KNOWN * len(some))
+    each = _each(pruned, batch, points, seed, "votes")
     limit = max(1, round(0.005 * len(some)))
     found = (
-        f"of {len(some)} images {once} stand at {STEP} draws a step, {twice} at {2 * STEP}, {known} where the draw is "
-        f"known; at the worst points of {len(batch)}, {right[0]} stand by the mean of {VERDICT} draws, {right[1]} by "
-        f"their majority, and one draw is right on {one:.1%}"
+        f"of {len(some)} images {once} stand at {STEP} draws a step, {twice} at {2 * STEP}; a draw is right on "
+        f"{alone:.0%} of the points made without knowing it, on {known:.0%} of those made against it; at the worst "
+        f"points of {len(batch)}, {_right(each.exp().mean(0), batch)} stand by the mean of {VERDICT} draws, "
+        f"{_right(votes(each), batch)} by their majority, and a draw is right on {_share(each, batch):.1%}"
     )
-    return check("E16", TITLE, found, THRESHOLD, "W", once - twice <= limit and known - once <= limit)
+    return check("E16", TITLE, found, THRESHOLD, "W", once - twice <= limit and known - alone <= limit / len(some))
 
 
-def _stand(
-    pruned: PrunedModel, batch: Batch, threat: Threat, count: int, steps: int, seed: int, known: bool = False
-) -> int:
-    """How many images stand after APGD along the mean of so many draws; known: always of the same one."""
-    everywhere, draws = torch.ones_like(batch.images[:, :1], dtype=torch.bool), _draws(batch, seed, f"E16 {count}")
-    model: Model = mean(pruned, batch, count, seed, f"E16 {count}", fast=True)
-    judge: Model = mean(pruned, batch, VERDICT, seed, "E16 judge")
-    verdict: Model = mean(pruned, batch, VERDICT, seed, "E16 verdict")
-    if known:
-        model = judge = verdict = pruned.frozen(pruned.mask(batch.images, batch.ids))
-    attack = Believed(APGD(steps=steps), judge)
-    found = attack(model, batch.images, batch.labels, ball=threat.ball(), mask=everywhere, draws=draws)
+def _climbed(pruned: PrunedModel, batch: Batch, threat: Threat, count: int, steps: int, seed: int) -> Tensor:
+    """The points of APGD along the mean of so many draws."""
+    word, everywhere = f"E16 {count}", torch.ones_like(batch.images[:, :1], dtype=torch.bool)
+    attack = Believed(APGD(steps=steps), mean(pruned, batch, VERDICT, seed, "E16 judge"))
+    return attack(
+        mean(pruned, batch, count, seed, word, fast=True), batch.images, batch.labels,
+        ball=threat.ball(), mask=everywhere, draws=_draws(batch, seed, word),
+    )  # fmt: skip
+
+
+def _known(pruned: PrunedModel, batch: Batch, threat: Threat, steps: int, seed: int, number: int) -> int:
+    """How many images stand where the attacker knows the draw that will be."""
+    draws = _draws(batch, seed, f"E16 known {number}")
+    model = pruned.frozen(pruned.mask(batch.images, draws.integers().cpu().numpy()))
+    everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
+    found = APGD(steps=steps)(
+        model, batch.images, batch.labels, ball=threat.ball(), mask=everywhere, draws=draws.branch(0)
+    )
     with torch.no_grad():
-        return int((margin(verdict(found), batch.labels) <= 0).sum())
+        return _right(model(found), batch)
+
+
+def _each(pruned: PrunedModel, batch: Batch, points: Tensor, seed: int, word: str) -> Tensor:
+    """Log-probabilities of fresh draws at these points, float32 (VERDICT, N, K)."""
+    with torch.no_grad():
+        return mean(pruned, batch, VERDICT, seed, f"E16 {word}").each(points)
+
+
+def _right(scores: Tensor, batch: Batch) -> int:
+    return int((margin(scores, batch.labels) <= 0).sum())
+
+
+def _share(each: Tensor, batch: Batch) -> float:
+    """Of all draws at all images, how many are right."""
+    return (each.argmax(2) == batch.labels).float().mean().item()
 
 
 def _access(pruned: PrunedModel, batch: Batch, seed: int, attack: str) -> Access:
@@ -116,11 +140,11 @@ def _access(pruned: PrunedModel, batch: Batch, seed: int, attack: str) -> Access
     )
 
 
-def mean(pruned: PrunedModel, batch: Batch, count: int, seed: int, word: str, *, fast: bool = False) -> Redrawn:
+def mean(pruned: PrunedModel, batch: Batch, count: int, seed: int, word: str, *, fast: bool = False) -> Mean:
     """Of so many draws, others for each word. fast: of the network's quick copy, for searches."""
     if fast:
         pruned = replace(pruned, model=quick(pruned.model))
-    return Redrawn(pruned, Fresh.of(_draws(batch, seed, word)), count)
+    return Mean(Redrawn(pruned), Fresh.of(_draws(batch, seed, word)), count)
 
 
 def _draws(batch: Batch, seed: int, word: str) -> Draws:

@@ -1,7 +1,7 @@
-"""Reads a batch of CIFAR-10's Python version as what it is, a list of opcodes, without running any.
+"""Reads a batch of a Python version of CIFAR as what it is, a list of opcodes, without running any.
 
-A batch is a pickled dictionary of Python 2: "labels" -> list of small numbers, "data" -> an array whose pixels stand in
-one long string. `pickletools.genops` decodes opcodes and their arguments and does nothing else.
+A batch is a pickled dictionary of Python 2: "labels", or "fine_labels", -> list of small numbers, "data" -> an array
+whose pixels stand in one long string. `pickletools.genops` decodes opcodes and their arguments and does nothing else.
 """
 
 import pickletools
@@ -16,15 +16,17 @@ _BETWEEN = {"EMPTY_LIST", "LIST", "MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOI
 """Opcodes that a list of numbers consists of, besides the numbers."""
 
 
-def read_batch(content: bytes, where: str, width: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Labels int64 (N,) and pixels uint8 (N, width). Raises DataError where the file is no batch."""
+def read_batch(
+    content: bytes, where: str, width: int, key: str = "labels"
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Labels int64 (N,) of that key, and pixels uint8 (N, width). Raises DataError where the file is no batch."""
     labels: list[int] = []
     pixels, before = b"", ""
     listing = fortran = False
     try:
         for opcode, argument, _ in pickletools.genops(content):
             if isinstance(argument, str | bytes) and opcode.name != "GLOBAL":
-                listing = argument in ("labels", b"labels")
+                listing = argument in (key, key.encode())
                 if len(argument) > len(pixels) and len(argument) >= width:
                     pixels = argument.encode("latin-1") if isinstance(argument, str) else bytes(argument)
                     fortran = before == "NEWTRUE"  # the flag in front of an array's bytes
