@@ -14,7 +14,7 @@ LAYER = {
     "datasets": 2, "segmenters": 2, "maps": 2, "fills": 2, "models": 2, "attacks": 2, "corruptions": 2, "evaluation": 2,
     "pruning": 3, "surrogate": 3,
     "pruned": 4, "selecting": 4,
-    "training": 5, "harness": 5, "reporting": 5,
+    "training": 5, "defenses": 5, "harness": 5, "reporting": 5,
     "loading": 6, "study": 6,
     "commands": 7,
     "__main__": 8,
