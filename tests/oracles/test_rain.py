@@ -15,6 +15,10 @@ N, SIDE = 400, 8
 IDS = np.arange(N)
 
 
+def rand(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(2))
+
+
 def numbered() -> torch.Tensor:
     """Every pixel and channel has a number of its own."""
     return torch.arange(3 * SIDE * SIDE).float().view(1, 3, SIDE, SIDE).repeat(N, 1, 1, 1)
@@ -56,7 +60,7 @@ def test_constant_images_come_through_as_they_are(level: float) -> None:
 
 
 def test_a_gradient_reaches_the_kept_pixels_alone() -> None:
-    images = torch.rand(4, 3, SIDE, SIDE).requires_grad_()
+    images = rand(4, 3, SIDE, SIDE).requires_grad_()
     (grad,) = torch.autograd.grad(subsampled(images, Draws.of(IDS[:4], 0)).sum(), images)
     assert ((grad == 0) | (grad == 1)).all() and grad.sum() == images.numel() / 4
 
@@ -67,11 +71,11 @@ def classifier() -> nn.Module:
 
 
 def test_the_upsampling_network_starts_as_bicubic_and_learns_for_its_classifier() -> None:
-    images = torch.rand(8, 3, SIDE, SIDE)
+    images = rand(8, 3, SIDE, SIDE)
     bicubic = nn.functional.interpolate(images, scale_factor=2, mode="bicubic").clamp(0, 1)
     torch.testing.assert_close(Upsampler(2, 4, torch.Generator().manual_seed(0))(images), bicubic)
 
-    network, pictures = classifier(), (255 * torch.rand(96, 3, SIDE, SIDE)).byte()
+    network, pictures = classifier(), (255 * rand(96, 3, SIDE, SIDE)).byte()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     labels, told = network(pictures / 255).argmax(1), []
     rain = Rain(name="rain", blocks=1, features=8, epochs=6, batch=16, learning_rate=3e-3)
@@ -86,9 +90,9 @@ def test_the_upsampling_network_starts_as_bicubic_and_learns_for_its_classifier(
 
 
 def test_the_mean_over_draws_follows_the_gradient_of_the_mean() -> None:
-    rain, images = Rain(name="rain", upsampling="bicubic", shift=0.25), torch.rand(4, 3, SIDE, SIDE).requires_grad_()
-    drawn, network = rain.around(classifier(), {}), Mean
-    log = network(drawn, Fresh.of(Draws.of(IDS[:4], 0)), 5)(images)
+    images = rand(4, 3, SIDE, SIDE).requires_grad_()
+    drawn = Rain(name="rain", upsampling="bicubic", shift=0.25).around(classifier(), {})
+    log = Mean(drawn, Fresh.of(Draws.of(IDS[:4], 0)), 5)(images)
     (grad,) = torch.autograd.grad(log[:, 1].sum(), images)
     draws = Fresh.of(Draws.of(IDS[:4], 0)).next()
     by_hand = torch.stack([torch.softmax(drawn(images, draws.branch(k)), 1) for k in range(5)]).mean(0)[:, 1].log()

@@ -45,7 +45,8 @@ class Rain(DefenseOptions):
             for start, stop in pairwise(bounds):
                 chosen = order[start:stop].to(lesson.images.device)
                 images = lesson.images[chosen].float() / 255
-                low = self.reduced(images, Draws.seeded(len(images), lesson.generator))
+                draws = Draws(Draws.seeded(len(images), lesson.generator).seeds.to(images.device))
+                low = self.reduced(images, draws)
                 loss = functional.cross_entropy(network(upsampler(low)), lesson.labels[chosen])
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
