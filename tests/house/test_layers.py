@@ -14,14 +14,20 @@ LAYER = {
     "datasets": 2, "segmenters": 2, "maps": 2, "fills": 2, "models": 2, "attacks": 2, "corruptions": 2, "evaluation": 2,
     "pruning": 3, "surrogate": 3,
     "pruned": 4, "selecting": 4,
-    "training": 5, "defenses": 5, "harness": 5, "reporting": 5,
-    "loading": 6, "study": 6,
+    "training": 5, "defenses": 5, "measures": 5, "harness": 5, "reporting": 5,
+    "defending": 6, "loading": 6, "study": 6,
     "commands": 7,
     "__main__": 8,
 }  # fmt: skip
 
-READS_ANY_CATALOG = {"selecting", "loading", "study", "commands"}
-READS_ONE_CATALOG = {("pruning", "fills"), ("pruned", "fills"), ("harness", "corruptions")}
+READS_ANY_CATALOG = {"selecting", "defending", "loading", "study", "commands"}
+READS_ONE_CATALOG = {
+    ("pruning", "fills"),
+    ("pruned", "fills"),
+    ("harness", "corruptions"),
+    ("measures", "corruptions"),
+    ("measures", "maps"),
+}
 
 FILES = sorted(SRC.rglob("*.py"))
 CATALOGS = sorted(SRC.glob("*/catalog.py"))

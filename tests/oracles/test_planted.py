@@ -26,8 +26,9 @@ from pixelprune.harness import examine, planted_masks
 from pixelprune.harness.adaptive import motion
 from pixelprune.harness.ladder import Batch
 from pixelprune.harness.pipeline import Pipeline
-from pixelprune.harness.planted import found, penultimate, plant
+from pixelprune.harness.planted import found, plant
 from pixelprune.harness.settings import Evaluation
+from pixelprune.models.penultimate import penultimate
 from pixelprune.pruning import FrozenModel, PrunedModel
 from pixelprune.selecting import Rank
 

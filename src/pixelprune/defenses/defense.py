@@ -2,13 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pixelprune.attacks.mean import Drawn
+from pixelprune.attacks.narrowing import Model
 from pixelprune.options import Options
+
+Perturb = Callable[[Model, Tensor, Tensor, torch.Generator], Tensor]
+"""(model, images float32 (N, 3, H, W) in [0, 1], labels, generator) -> the images to learn from, as large."""
+Gradient = Literal["identity", "unrolled"]
+"""Of a defense that searches: what it adds to an image is taken as constant (BPDA), or derived step by step."""
+
+
+def as_they_are(model: Model, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """What natural training learns from."""
+    return images
+
+
+def never_again(number: int) -> nn.Module:
+    raise NotImplementedError("this lesson cannot train networks")
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,10 @@ class Lesson:
     labels: Tensor
     generator: torch.Generator
     tell: Callable[[str], None]
+    perturb: Perturb = as_they_are
+    """As the network's own training does: what is learned anew from it stays adversarially trained."""
+    again: Callable[[int], nn.Module] = never_again
+    """Trains the network's own training from other first weights, of this number (1, 2, ...); in eval mode."""
 
 
 class DefenseOptions(Options):
@@ -39,6 +58,13 @@ class DefenseOptions(Options):
         """What it learns beside the network, which is in eval mode and stays as it is; stored as safetensors."""
         return {}
 
-    def around(self, network: nn.Module, learned: dict[str, Tensor]) -> Drawn:
-        """The defended network: images float32 (N, 3, H, W) in [0, 1] and a stream for each -> logits (N, K)."""
+    def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
+        """The defended network: images float32 (N, 3, H, W) in [0, 1] and a stream for each -> logits (N, K).
+
+        gradient: of a dynamic defense; the others have one of their own.
+        """
         raise NotImplementedError
+
+    def members(self, network: nn.Module, learned: dict[str, Tensor]) -> list[Model]:
+        """The networks of a finite posterior, whose mean probability `around` answers; none for all others."""
+        return []

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixelprune.attacks.mean import Drawn
-from pixelprune.defenses.defense import DefenseOptions, Lesson
+from pixelprune.defenses.defense import DefenseOptions, Gradient, Lesson
 from pixelprune.draws import Draws
 
 WINDOW = 2
@@ -55,7 +55,7 @@ class Rain(DefenseOptions):
             lesson.tell(f"epoch {epoch}/{self.epochs}: loss {total / max(len(bounds) - 1, 1):.3f}")
         return {name: value.detach().clone() for name, value in upsampler.state_dict().items()}
 
-    def around(self, network: nn.Module, learned: dict[str, Tensor]) -> Drawn:
+    def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
         enlarge = _bicubic
         if learned:
             upsampler = Upsampler(self.blocks, self.features, torch.Generator())

@@ -32,7 +32,8 @@ from pixelprune.attacks.twin import Twin
 from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, Severity, check, not_run
 from pixelprune.fills.fill import FillOptions
-from pixelprune.harness.planted import THRESHOLD, found, judged, penultimate, plant
+from pixelprune.harness.planted import THRESHOLD, found, judged, plant
+from pixelprune.models.penultimate import penultimate
 from pixelprune.models.quick import error, quick
 from pixelprune.pruning import FrozenModel
 

@@ -6,11 +6,11 @@ Source: Zimmermann et al., "Increasing Confidence in Adversarial Robustness Eval
 arXiv:2206.13991. Ours keeps all points on the mask, and fits the readout in closed form (linear discriminant).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball, inside
@@ -116,21 +116,3 @@ def _around(features: Model, images: Tensor, mask: Tensor, *, ball: Ball, draws:
         points = [inside(images, ball.sample(mask, images.shape[1], draws), ball) for _ in range(several)]
         values = narrow(features, everybody.repeat(several))(torch.cat(points)).float()
         yield values.view(several, len(images), -1)
-
-
-def penultimate(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """What the last linear layer is given: images (N, C, H, W) -> (N, D). Raises ValueError where there is none."""
-    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ValueError("the network has no linear layer")
-
-    def features(images: Tensor) -> Tensor:
-        caught: list[Tensor] = []
-        hook = linear[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0]))
-        try:
-            network(images)
-        finally:
-            hook.remove()
-        return caught[-1].flatten(1)
-
-    return features

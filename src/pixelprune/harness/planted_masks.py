@@ -18,7 +18,8 @@ from pixelprune.evaluation.check import Check, check, not_run
 from pixelprune.harness.adaptive import motion, ways
 from pixelprune.harness.ladder import Batch
 from pixelprune.harness.pipeline import Pipeline
-from pixelprune.harness.planted import THRESHOLD, found, judged, penultimate, plant
+from pixelprune.harness.planted import THRESHOLD, found, judged, plant
+from pixelprune.models.penultimate import penultimate
 from pixelprune.pruning import PrunedModel
 from pixelprune.selecting import Rank
 

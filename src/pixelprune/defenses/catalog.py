@@ -1,0 +1,9 @@
+"""The defenses that params.yaml can name. To add one: write its file, add its class to the union."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pixelprune.defenses.rain import Rain
+
+Defense = Annotated[Rain, Field(discriminator="name")]
