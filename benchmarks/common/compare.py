@@ -107,11 +107,11 @@ def ours(model: Subject, attack: Attack, ball: Ball) -> tuple[Tensor, Budget, fl
     with timing.stopwatch() as watch:
         access = model.access
         for index in ladder.chunks(model.images):
-            found.append(attack(
-                ladder.searched(access, index, spent), model.images[index], model.labels[index],
-                ball=ball, mask=access.mask[index],
-                draws=Draws.of(model.ids[index.numpy()], peers.SEED, attack.name, device=index.device),
-            ))  # fmt: skip
+            draws = Draws.of(model.ids[index.numpy()], peers.SEED, attack.name, device=index.device)
+            images, labels = model.images[index], model.labels[index]
+            found.append(ladder.attacked(
+                attack, access, index, images, labels, ball=ball, draws=draws, spent=spent
+            )[0])  # fmt: skip
     return torch.cat(found), spent, watch.seconds
 
 

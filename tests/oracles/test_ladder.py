@@ -16,12 +16,16 @@ import torch
 from torch import Tensor
 
 from pixelprune.attacks.autoattack import AutoAttack
+from pixelprune.attacks.balls import LinfBall
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.max import Max
+from pixelprune.attacks.narrowing import Budget
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
+from pixelprune.draws import Draws
 from pixelprune.evaluation import rows, sequential
 from pixelprune.fills.black import Black
 from pixelprune.harness import accesses, examine, ladder
@@ -359,3 +363,25 @@ def test_large_images_are_attacked_a_few_at_a_time() -> None:
         side: len(ladder.chunks(torch.empty(1, 1, 1, 1).expand(300, 3, side, side))[0]) for side in (32, 64, 224, 2000)
     }
     assert sizes == {32: CHUNK, 64: CHUNK, 224: 20, 2000: 1}
+
+
+def test_an_image_that_only_the_copy_gets_wrong_is_attacked_again(case, tmp_path: Path) -> None:
+    """The copy takes every image for a wrong one from the start, so an attack on it alone would leave them all."""
+    model, batch, mask = case
+    mistaken = Linear(model.weight, model.bias - 1000)
+    access = Access("kept", model, mask, quick=mistaken)
+    for name, attack in {"pgd": PGD(steps=10), "fast": Fast()}.items():
+        spent = Budget(N)
+        index = torch.arange(N)
+        points, logits = ladder.attacked(
+            attack, access, index, batch.images, batch.labels,
+            ball=LinfBall(eps=EPS[-1]), draws=Draws.of(batch.ids, name), spent=spent,
+        )  # fmt: skip
+        torch.testing.assert_close(logits, model(points))
+        expected = model(batch.images)[:, 1] > EPS[-1] * norm(model.weight, mask)
+        assert 0 < expected.sum() < N - 1
+        assert (logits[:, 1] > 0).tolist() == expected.tolist()
+        assert ((points - batch.images).abs() <= EPS[-1] + 1e-6).all()
+        assert not ((points != batch.images) & ~mask).any()
+    table, _ = climb(batch, access, LINF, {"pgd": PGD(steps=10)}, seed=0, folder=tmp_path)
+    assert standing(table, EPS[-1]).tolist() == expected.tolist()

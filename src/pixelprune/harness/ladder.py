@@ -20,7 +20,7 @@ from torch import Tensor
 from pixelprune import artifacts, cli, closure, parallel, runtime, state
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball
-from pixelprune.attacks.diary import keeping, remembered
+from pixelprune.attacks.diary import NO_DIARY, Diary, keeping, remembered
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
@@ -36,8 +36,9 @@ CHUNK = 250
 """Images of one call of an attack, at most; those take part that still stand."""
 PIXELS = 2**20
 """Of those images together, at most: it bounds the memory, and changes nothing up to 64 x 64."""
-WHOLE = 1000
-"""The member of the diary that is the whole attack on a chunk; ensembles number theirs from 0."""
+WHOLE, AGAIN = 1000, 1001
+"""The members of the diary that are the whole attack on a chunk, and the one without the copy; ensembles number theirs
+from 0."""
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,9 @@ def _attack_chunk(
     batch: Batch, access: Access, attack: Attack, ball: Ball, found: Found, words: tuple[int | str, ...],
     index: Tensor, spent: Budget, pages: Pages,
 ) -> None:  # fmt: skip
-    images, labels, device = batch.images[index], batch.labels[index], index.device
-    points = remembered(pages, WHOLE, images, lambda: narrow(keeping(attack, pages), index)(
-        searched(access, index, spent), images, labels, ball=ball, mask=access.mask[index],
-        draws=Draws.of(batch.ids[index.cpu().numpy()], *words, device=device),
-    ))  # fmt: skip
-    with torch.no_grad():
-        logits = narrow(access.model, index)(points)
+    images, labels = batch.images[index], batch.labels[index]
+    draws = Draws.of(batch.ids[index.cpu().numpy()], *words, device=index.device)
+    points, logits = attacked(attack, access, index, images, labels, ball=ball, draws=draws, spent=spent, pages=pages)
     # The float32 verdict on the returned point is the one that counts, whatever the attack saw on its way.
     worse = (verdict := margin(logits, labels)) > found.margin[index]
     target, delta = index[worse], (points - images)[worse]
@@ -196,6 +193,35 @@ def _attack_chunk(
     found.changed_outside[target] = outside.sum((1, 2, 3))
     kept = target < batch.examples
     found.points[target[kept]] = points[worse][kept]
+
+
+def attacked(
+    attack: Attack, access: Access, index: Tensor, images: Tensor, labels: Tensor,
+    *, ball: Ball, draws: Draws, spent: Budget, pages: Diary = NO_DIARY,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Points against these images, the ones at `index` of the access, and the logits that its model gives to them.
+
+    An attack leaves an image for good where the quick copy errs. Where the model itself does not, the image is attacked
+    again, without the copy.
+    """
+    model, mask = searched(access, index, spent), access.mask[index]
+    own = narrow(keeping(attack, pages), index)
+    points = remembered(pages, WHOLE, images, lambda: own(model, images, labels, ball=ball, mask=mask, draws=draws))
+    with torch.no_grad():
+        logits = narrow(access.model, index)(points)
+        if not isinstance(model, Twin):
+            return points, logits
+        stand = (margin(logits, labels) <= 0).nonzero().squeeze(1)
+        mistaken = margin(narrow(model, stand)(points[stand]), labels[stand]) > 0 if len(stand) else stand.bool()
+    left = stand[mistaken]
+    if len(left):
+        exact, again = narrow(model.model, left), draws.branch(1).narrow(left)
+        points[left] = remembered(pages, AGAIN, images[left], lambda: narrow(attack, index[left])(
+            exact, images[left], labels[left], ball=ball, mask=mask[left], draws=again
+        ))  # fmt: skip
+        with torch.no_grad():
+            logits[left] = narrow(access.model, index[left])(points[left])
+    return points, logits
 
 
 def searched(access: Access, index: Tensor, spent: Budget) -> Model:
