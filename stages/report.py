@@ -16,9 +16,7 @@ from pixelprune.reporting import collect, lineage, write
 def main() -> None:
     values = params.read()
     with cli.timed("report"):
-        removed = orphans.remove(
-            Path("."), values["strategies"], values["trainings"], values["seeds"], values["segmenters"]
-        )
+        removed = orphans.remove(Path("."), values)
         if removed:
             print(f"  removed, as {params.FILE} does not name them: {', '.join(map(str, removed))}")
         results = collect.read(

@@ -20,7 +20,7 @@ def main() -> None:
     axes = (values["strategies"], values["trainings"], values["seeds"])
     places = [f"{strategy}/{training}/{seed}" for strategy in axes[0] for training in axes[1] for seed in axes[2]]
     with cli.timed("transfer"):
-        orphans.remove(Path("."), *axes, values["segmenters"])
+        orphans.remove(Path("."), values)
         rows, checks = transfer.measure(places, params.load("threats", dict[str, Threat]), runtime.device())
         artifacts.save_table(Path("transfer/rows.parquet"), rows)
         artifacts.save_json(Path("transfer/checks.json"), checks)

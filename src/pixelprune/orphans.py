@@ -5,21 +5,30 @@ that never had the run, and the stage would run there without need.
 """
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 
-def remove(
-    root: Path,
-    strategies: Collection[str],
-    trainings: Collection[str],
-    seeds: Collection[int],
-    segmenters: Collection[str],
-) -> list[Path]:
-    """Removes what no key names from data/pruned, data/segments, models and results. Returns the removed folders."""
-    axes = [set(strategies), set(trainings), {str(seed) for seed in seeds}]
-    removed = _remove(root / "data/segments", [set(segmenters)]) + _remove(root / "data/pruned", axes[:1])
-    return removed + _remove(root / "models", axes) + _remove(root / "results", axes)
+SECTIONS = ("strategies", "trainings", "seeds", "segmenters", "defenses", "measures")
+"""Of params.yaml: those whose keys name folders."""
+
+
+def remove(root: Path, named: Mapping[str, Collection[str | int]]) -> list[Path]:
+    """Removes what no key names from the folders that later stages read as a whole. Returns the removed folders.
+
+    named: the keys of each of SECTIONS.
+    """
+    of = {section: {str(key) for key in named[section]} for section in SECTIONS}
+    runs = [of["strategies"], of["trainings"], of["seeds"]]
+    folders = {
+        "data/segments": [of["segmenters"]],
+        "data/pruned": [of["strategies"]],
+        "models": runs,
+        "results": runs,
+        "results_defended": [*runs, of["defenses"]],
+        "measures": [*runs, of["measures"]],
+    }
+    return [removed for folder, axes in folders.items() for removed in _remove(root / folder, axes)]
 
 
 def _remove(folder: Path, axes: list[set[str]]) -> list[Path]:

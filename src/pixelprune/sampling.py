@@ -38,6 +38,16 @@ def stratified(labels: NDArray[np.integer], count: int, generator: np.random.Gen
     return np.sort(np.lexsort((position, rank_in_class))[:count])
 
 
+def attacked(labels: NDArray[np.integer], count: int) -> NDArray[np.int64]:
+    """Positions of the test images that are attacked, each class with its share, in random order: the first are a sample.
+
+    They do not depend on the run: runs are compared image by image.
+    """
+    generator = numpy_generator(0, "attacked")
+    chosen = stratified(labels, count, generator)
+    return np.asarray(generator.permutation(chosen))
+
+
 def _entropy(words: tuple[int | str, ...]) -> int:
     """128 bits of all words. SeedSequence alone takes (0,) and (0, 0), or 2**32 and (0, 1), for the same."""
     text = repr([word if isinstance(word, str) else int(word) for word in words])

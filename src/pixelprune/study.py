@@ -8,9 +8,12 @@ from pixelprune import params
 from pixelprune.attacks.catalog import Attack
 from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.catalog import Dataset
+from pixelprune.defenses.catalog import Defense
 from pixelprune.errors import ParamsError
+from pixelprune.harness.effort import Effort
 from pixelprune.harness.settings import Evaluation
 from pixelprune.maps.catalog import Map
+from pixelprune.measures.catalog import Measure
 from pixelprune.models.catalog import Network
 from pixelprune.options import Key, Listed, Options
 from pixelprune.pruning import Strategy
@@ -36,6 +39,9 @@ class Study(Options):
     threats: Annotated[dict[Key, Threat], Field(min_length=1)]
     ladder: Annotated[dict[Key, Attack], Field(min_length=1)]
     evaluation: Evaluation
+    defenses: dict[Key, Defense] = Field(description="What is put around the models that prune nothing.")
+    defended: Effort = Field(Effort(), description="How hard defended models are attacked.")
+    measures: dict[Key, Measure] = Field(description="What else is asked of every run.")
 
     @property
     def runs(self) -> list[tuple[str, str, int]]:

@@ -15,7 +15,7 @@ LAYER = {
     "pruning": 3, "surrogate": 3,
     "pruned": 4, "selecting": 4,
     "training": 5, "defenses": 5, "measures": 5, "harness": 5, "reporting": 5,
-    "defending": 6, "loading": 6, "study": 6,
+    "defending": 6, "measuring": 6, "loading": 6, "study": 6,
     "commands": 7,
     "__main__": 8,
 }  # fmt: skip

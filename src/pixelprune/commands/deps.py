@@ -2,7 +2,7 @@
 
 Sources are the files of src/ and stages/ among the deps of dvc.yaml; what else stands there is left alone. A folder
 stands for its files where a stage runs all of them: DVC reads and writes the whole dvc.lock after every stage.
---fix rewrites them, keeps comments and order, and copies dvc.yaml into every study.
+--fix rewrites them, keeps comments and order, copies dvc.yaml into every study, and makes the folders it depends on.
 Exit status 1 where something is missing or too much.
 """
 
@@ -34,6 +34,9 @@ CARRIER, CARRIED = "selecting.py", ("maps", "segmenters")
 
 NAMES = ("__init__", "catalog")
 """Stems of files without code of their own: empty, or the names of a family's members."""
+
+FOLDERS = ("results_defended", "measures")
+"""What the report depends on even where a study has nothing to put there: DVC wants the folders to exist."""
 
 PLACES = ("studies", "benchmarks")
 """Where studies lie; those of the benchmarks only train what is attacked there."""
@@ -98,7 +101,14 @@ def check(root: Path) -> list[str]:
         mistakes += [f"dvc.yaml: {name}: twice {dep}" for dep in sorted(set(listed)) if listed.count(dep) > 1]
     main_bytes = (root / "dvc.yaml").read_bytes()
     copies = (path for path in studies(root) if not path.is_file() or path.read_bytes() != main_bytes)
-    return mistakes + [f"{path.relative_to(root)}: differs from dvc.yaml" for path in copies]
+    mistakes += [f"{path.relative_to(root)}: differs from dvc.yaml" for path in copies]
+    return mistakes + [f"{path.relative_to(root)}: missing" for path in _placeholders(root) if not path.is_file()]
+
+
+def _placeholders(root: Path) -> list[Path]:
+    """What git keeps of the folders that may be empty."""
+    places = [root, *(path.parent for path in studies(root))]
+    return [place / folder / ".gitkeep" for place in places for folder in FOLDERS]
 
 
 def deps(stage: dict[str, Any]) -> list[str]:
@@ -171,6 +181,10 @@ def fix(root: Path) -> list[Path]:
         if not copy.is_file() or copy.read_bytes() != path.read_bytes():
             artifacts.save_text(copy, path.read_text(encoding="utf-8"))
             written.append(copy)
+    for path in _placeholders(root):
+        if not path.is_file():
+            artifacts.save_text(path, "")
+            written.append(path)
     return written
 
 

@@ -65,6 +65,10 @@ class DefenseOptions(Options):
         """
         raise NotImplementedError
 
+    def facts(self, network: nn.Module, learned: dict[str, Tensor], height: int, width: int) -> dict[str, float]:
+        """What is worth a line beside its results, for images of this size: plain numbers by name."""
+        return {}
+
     def members(self, network: nn.Module, learned: dict[str, Tensor]) -> list[Model]:
         """The networks of a finite posterior, whose mean probability `around` answers; none for all others."""
         return []

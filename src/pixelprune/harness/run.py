@@ -21,8 +21,6 @@ from pixelprune.harness.job import Run, batch_of
 from pixelprune.harness.ladder import Batch, climb
 from pixelprune.pruning import FrozenModel
 
-SUBSET_SEED = 0
-"""Which test images are attacked does not depend on the run: runs are compared image by image."""
 EXAMPLES = 64
 """Adversarial images kept of an access and threat; at least those that the checks look at."""
 UNBOUNDED_THREAT = Threat(norm="linf", eps=(1.0,))
@@ -31,7 +29,7 @@ UNBOUNDED_ATTACK = PGD(steps=100, relative_step=0.1)
 
 def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.device) -> dict[str, Any]:
     """Writes everything of results/P/T/s into `out`; returns the card. `folder`: state of this very run."""
-    chosen = subset(test.labels, run.settings.images)
+    chosen = sampling.attacked(test.labels, run.settings.images)
     masks = run.strategy.masks("test", len(test)).to(device)
     _save_clean(run, test, masks, out, device)
 
@@ -65,13 +63,6 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
         "threats": {key: threat.model_dump(mode="json") for key, threat in run.threats.items()},
     }
     return card
-
-
-def subset(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Positions of the attacked test images, stratified; the first of them are the fixed examples and check images."""
-    generator = sampling.numpy_generator(SUBSET_SEED, "attacked")
-    chosen = sampling.stratified(labels, count, generator)
-    return np.asarray(generator.permutation(chosen))
 
 
 def _save_clean(run: Run, test: Split, masks: Tensor, out: Path, device: torch.device) -> None:
@@ -151,7 +142,7 @@ def _save_further(run: Run, batch: Batch, masks: Tensor, out: Path, folder: Path
 
 
 def _corrupt(run: Run, test: Split, masks: Tensor, device: torch.device) -> pandas.DataFrame:
-    chosen = subset(test.labels, min(run.settings.corruption_images, run.settings.images))
+    chosen = sampling.attacked(test.labels, min(run.settings.corruption_images, run.settings.images))
     batch, own = batch_of(test, chosen, device), masks[torch.from_numpy(chosen).to(device)]
 
     def classify(images: Tensor, ids: NDArray[np.int64], index: Tensor) -> Tensor:
