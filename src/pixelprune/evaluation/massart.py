@@ -54,8 +54,6 @@ def needed(successes: int, tried: int, precision: Precision) -> int:
         spread = (3 * (1 - low) + gamma) * (3 * low + gamma)
     else:
         return precision.chernoff
-    if spread <= 0:  # gamma is wider than what the interval leaves
-        return tried
     return min(ceil(log(1 / (precision.delta - precision.alpha)) * spread / (4.5 * gamma**2)), precision.chernoff)
 
 
@@ -108,8 +106,8 @@ def over_posterior(
 ) -> pandas.DataFrame:
     """The probability that a network drawn from a posterior is attacked with success, of each of N images.
 
-    fails: number of the draw 0, 1, ... and which images still need it, int64 (M,) -> bool (M,): whether the attack on
-    that one network changes the label. What is found is a lower bound where the attack is no proof.
+    fails: number of the draw 0, 1, ... and which images still need it, int64 (M,) on the CPU -> bool (M,): whether the
+    attack on that one network changes the label. What is found is a lower bound where the attack is no proof.
     Returns Trials.table, with `image` = 0, 1, ..., N - 1. Draws: at most `precision.chernoff`.
     """
     trials = Trials(images, precision)

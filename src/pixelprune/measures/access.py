@@ -40,7 +40,11 @@ def access(subject: Subject, seen: Seen, where: Where) -> tuple[Model, Tensor]:
 
 def parts(seen: Seen) -> list[Seen]:
     """The images in runs that fit into memory."""
-    return [Seen(seen.images[s], seen.labels[s], seen.ids[s], seen.mask[s]) for s in chunks(seen.images)]
+    return [cut(seen, where) for where in chunks(seen.images)]
+
+
+def cut(seen: Seen, where: slice) -> Seen:
+    return Seen(seen.images[where], seen.labels[where], seen.ids[where], seen.mask[where])
 
 
 def logits(subject: Subject, seen: Seen) -> Tensor:

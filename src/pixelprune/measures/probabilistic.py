@@ -19,7 +19,7 @@ from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.pgd import PGD
 from pixelprune.evaluation.massart import Precision, Trials
-from pixelprune.measures.access import logits, parts
+from pixelprune.measures.access import cut, logits, parts
 from pixelprune.measures.measure import Measured, MeasureOptions, Seen, Subject
 from pixelprune.measures.plain import rate
 
@@ -60,7 +60,7 @@ class Probabilistic(MeasureOptions):
                 "smallest_probability": float(points["probability"].min()),
                 "mean_samples": float(points["samples"].mean()), "mean_saved": float(points["saved"].mean()),
             },
-            "robust": {"attack": self.attack.name, **robust.iloc[0].to_dict()},
+            "robust": {"attack": self.attack.name, **robust.to_dict("records")[0]},
         }  # fmt: skip
         return Measured(summary, {"points": points, "robust": robust})
 
@@ -90,9 +90,7 @@ class Probabilistic(MeasureOptions):
         """Robust accuracy from the first images that are enough, in their random order."""
         trials, only = Trials(1, self.precision), torch.zeros(1, dtype=torch.int64)
         for start in range(0, len(seen), AT_ONCE):
-            part = Seen(
-                *(values[start : start + AT_ONCE] for values in (seen.images, seen.labels, seen.ids, seen.mask))
-            )
+            part = cut(seen, slice(start, start + AT_ONCE))
             model, draws = subject.model(part), subject.draws(part, "probabilistic", "robust")
             points = self.attack(
                 model, part.images, part.labels, ball=subject.threat.ball(), mask=part.mask, draws=draws

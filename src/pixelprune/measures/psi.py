@@ -106,17 +106,23 @@ class Psi(MeasureOptions):
         first, second = divergence.clean.exp().topk(2).values.unbind(1)
         kl, gap = worst.margins.double().clamp(min=0).cpu().numpy(), (first - second).cpu().numpy()
         return pandas.DataFrame({
-            "image": seen.ids, "kl": kl, "psi": _reciprocal(kl), "gap": gap, "stands": gap > np.sqrt(2 * kl),
+            "image": seen.ids, "kl": kl, "psi": _reciprocal(kl), "gap": gap, "stands": stands(kl, gap),
             "robust": robust.cpu().numpy(), "passes": (spent.forward + spent.backward).numpy(),
             "attack_passes": (compared.forward + compared.backward).numpy(),
         })  # fmt: skip
 
 
-def _summary(table: pandas.DataFrame) -> dict[str, Any]:
-    """stands: the divergence found rules out another label, by Pinsker's inequality, if it is the largest there is.
+def stands(kl: NDArray[np.float64], gap: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether no distribution within this divergence has another likeliest class, as far as Pinsker's inequality tells.
 
-    A probability moves by at most the total variation, which is at most sqrt(KL / 2); a gap of two, by twice that.
+    gap: the clean one's two largest probabilities, their difference. A probability moves by at most the total
+    variation, which is at most sqrt(KL / 2); a difference of two, by twice that. Of the divergence that a search found
+    it says only what holds if there is none larger.
     """
+    return gap > np.sqrt(2 * kl)
+
+
+def _summary(table: pandas.DataFrame) -> dict[str, Any]:
     return {
         **_central(table), "mean_psi": finite(table["psi"].mean()), "infinite": int(np.isinf(table["psi"]).sum()),
         "stands": rate(table["stands"].to_numpy()), f"robust_pgd{COMPARED}": rate(table["robust"].to_numpy()),

@@ -5,7 +5,6 @@ Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, secti
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 WIDEST = 1e3
