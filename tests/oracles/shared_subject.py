@@ -16,26 +16,23 @@ def brightness(images: Tensor, ids: np.ndarray) -> Tensor:
     return images.mean(1)
 
 
-def seen(
-    count: int, side: int, seed: int, keep: float = 0.5, labels: Tensor | None = None, low: float = 0.3
-) -> Seen:
-    """Pixels uniform in [low, 1 - low]; the brighter share of them is kept."""
+def seen(count: int, side: int, seed: int, keep: float, classes: int) -> Seen:
+    """Pixels uniform in [0.3, 0.7], labels by chance; the brighter share of the pixels is kept."""
     generator = torch.Generator().manual_seed(seed)
-    images = low + (1 - 2 * low) * torch.rand(count, 3, side, side, generator=generator)
+    images = 0.3 + 0.4 * torch.rand(count, 3, side, side, generator=generator)
     ids = np.random.default_rng(seed).permutation(10 * count)[:count].astype(np.int64)
     mask = PrunedModel(nn.Identity(), brightness, keep, BLACK).mask(images, ids)
-    if labels is None:
-        labels = torch.randint(3, (count,), generator=generator)
-    return Seen(images, labels, ids, mask)
+    return Seen(images, torch.randint(classes, (count,), generator=generator), ids, mask)
 
 
 def subject(
     network: nn.Module, *, count: int = 6, side: int = 16, keep: float = 0.5, oracle: bool = False, eps: float = 0.1,
     norm: str = "linf",
 ) -> Subject:  # fmt: skip
-    """Of held-out images, a third has a label that the network does not say."""
+    """Of held-out images, ten of thirty have labels by chance, the others what the network says."""
     network = network.eval().requires_grad_(False)
-    test, held_out = seen(count, side, 1, keep), seen(30, side, 2, keep)
+    classes = network(torch.zeros(1, 3, side, side)).shape[1]
+    test, held_out = seen(count, side, 1, keep, classes), seen(30, side, 2, keep, classes)
     said = network(BLACK(held_out.images, held_out.mask)).argmax(1)
     held_out.labels[10:] = said[10:]
     return Subject(

@@ -1,4 +1,4 @@
-"""Massart's scheme: its sizes, how often it errs (summed over all paths of draws, and simulated), and its bookkeeping."""
+"""Massart's scheme: its sizes, how often it errs (summed over all paths, and simulated), and its bookkeeping."""
 
 from math import comb
 
