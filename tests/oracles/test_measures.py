@@ -161,7 +161,11 @@ def test_pinsker_holds_on_random_pairs_and_is_as_sharp_as_it_can_be() -> None:
 def test_the_surface_of_a_linear_model_is_a_plane_of_known_slopes(keep: float) -> None:
     network = linear()
     given = subject(network, count=4, side=SIDE, keep=keep, eps=EPS)
-    table = Surface(name="surface", side=5, reach=1.5)(given).tables["surface"]
+    measured = Surface(name="surface", side=5, reach=1.5)(given)
+    table = measured.tables["surface"]
+    assert table["along"][:5].tolist() == [-1.5, -0.75, 0, 0.75, 1.5] and table["across"].nunique() == 5
+    shown = picture(table["value"].to_numpy().reshape(4, 5, 5))
+    assert np.array_equal(measured.pictures["surface"], shown)
     along, across = directions(
         given.model(given.test), given.test.images, given.test.labels, ball=LinfBall(eps=EPS), mask=given.test.mask,
         draws=given.draws(given.test, "surface"),
