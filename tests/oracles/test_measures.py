@@ -161,9 +161,9 @@ def test_pinsker_holds_on_random_pairs_and_is_as_sharp_as_it_can_be() -> None:
 def test_the_surface_of_a_linear_model_is_a_plane_of_known_slopes(keep: float) -> None:
     network = linear()
     given = subject(network, count=4, side=SIDE, keep=keep, eps=EPS)
-    measured = Surface(name="surface", side=5, reach=1.5)(given)
+    measured = Surface(name="surface", side=5, reach=1.0)(given)
     table = measured.tables["surface"]
-    assert table["along"][:5].tolist() == [-1.5, -0.75, 0, 0.75, 1.5] and table["across"].nunique() == 5
+    assert table["along"][:5].tolist() == [-1, -0.5, 0, 0.5, 1] and table["across"].nunique() == 5
     shown = picture(table["value"].to_numpy().reshape(4, 5, 5))
     assert np.array_equal(measured.pictures["surface"], shown)
     along, across = directions(
@@ -173,8 +173,9 @@ def test_the_surface_of_a_linear_model_is_a_plane_of_known_slopes(keep: float) -
     weight = (network[1].weight[1] - network[1].weight[0]).view(3, SIDE, SIDE)  # type: ignore[index]
     sign = given.test.labels * 2 - 1
     clean = -margin(given.model(given.test)(given.test.images), given.test.labels)
-    for image, rows in enumerate(table.groupby("image", sort=False)):
-        (number, points) = rows
+    lowest = clean - EPS * (weight.abs() * given.test.mask).sum((1, 2, 3))
+    assert measured.summary["right_within_eps"]["share"] == float((lowest > 0).float().mean())
+    for image, (number, points) in enumerate(table.groupby("image", sort=False)):
         assert number == given.test.ids[image] and len(points) == 25
         down = float((weight.abs() * given.test.mask[image]).sum() * EPS)
         side = float((sign[image] * weight * across[image]).sum())

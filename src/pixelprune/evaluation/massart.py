@@ -3,8 +3,8 @@
 After each draw an interval of the probability bounds its variance: far from 1/2 fewer draws are enough than Chernoff's
 bound, which holds for every probability, asks for.
 **Source:** Cardelli et al., "Statistical Guarantees for the Robustness of Bayesian Neural Networks", IJCAI 2019,
-section 4, arXiv:1903.01980, after Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", Annals of
-Probability 18 (1990), theorem 2. Theirs counts one tail of the two and looks at the interval after every draw, so the
+arXiv:1903.01980, after Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", Annals of
+Probability 18 (1990). Theirs counts one tail of the two and looks at the interval after every draw, so the
 proof has gaps; summed over all paths of draws, it errs far less often than promised (a test does the sum).
 """
 

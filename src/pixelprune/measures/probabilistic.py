@@ -3,7 +3,7 @@
 The scheme of evaluation.massart, twice: for each image, draws are uniform points of the ball and what is estimated is
 how likely the class stays as it is; for the run, draws are images in random order and what is estimated is robust
 accuracy, which may stop early. The first says nothing of what an attacker finds.
-Source: Cardelli et al., "Statistical Guarantees for the Robustness of Bayesian Neural Networks", IJCAI 2019, section 4,
+Source: Cardelli et al., "Statistical Guarantees for the Robustness of Bayesian Neural Networks", IJCAI 2019,
 arXiv:1903.01980. Theirs draws networks from a posterior: evaluation.massart.over_posterior.
 """
 

@@ -1,6 +1,6 @@
 """psi: how little a prediction can be moved within the ball, as one over the largest divergence found there.
 
-Source: Yu et al., "Interpreting and Evaluating Neural Network Robustness", IJCAI 2019, section 4, arXiv:1905.04270.
+Source: Yu et al., "Interpreting and Evaluating Neural Network Robustness", IJCAI 2019, arXiv:1905.04270.
 Ours divides the logits by a calibrated temperature first, or their scale would decide; gives the median and one over
 the mean divergence beside the mean, which a few nearly constant images dominate; and says of how many images the
 divergence rules out another label. A constant classifier has psi = infinity: read it beside clean accuracy.

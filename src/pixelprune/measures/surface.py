@@ -1,6 +1,6 @@
 """The decision surface around an image: right logit minus the best other one, on a plane through the image.
 
-Source: Yu et al., "Interpreting and Evaluating Neural Network Robustness", IJCAI 2019, section 3, arXiv:1905.04270:
+Source: Yu et al., "Interpreting and Evaluating Neural Network Robustness", IJCAI 2019, arXiv:1905.04270:
 one direction is the sign of the gradient of cross-entropy, the other random signs. Ours draws these so that they agree
 with the first in every other pixel, so the directions are orthogonal; moves on kept pixels only; clips to [0, 1].
 """
@@ -58,7 +58,7 @@ class Surface(MeasureOptions):
             "image": seen.ids.repeat(len(rows)), "along": np.tile(columns, len(seen)),
             "across": np.tile(rows, len(seen)), "value": values.ravel(),
         })  # fmt: skip
-        within = (np.abs(rows) <= 1) & (np.abs(columns) <= 1)
+        within = np.abs(rows) + np.abs(columns) <= 1 + 1e-9  # pixels where both directions agree move by the sum
         summary: dict[str, Any] = {
             "n": len(seen), "norm": ball.norm, "eps": ball.eps, "reach": self.reach,
             "clean": rate(right.cpu().numpy()), "right_within_eps": rate(values[:, within].min(1) > 0),
