@@ -4,6 +4,8 @@ Sources: Croce & Hein, ICML 2020, arXiv:2003.01690 (E15 to E17); Carlini et al.,
 Croce et al., ICML 2022, arXiv:2202.13711 (searches at inference).
 """
 
+from itertools import pairwise
+
 import pandas
 import torch
 from torch import Tensor
@@ -21,7 +23,7 @@ from pixelprune.harness import planted_defended
 from pixelprune.harness.behind import Behind, Once
 from pixelprune.harness.compared import adaptive
 from pixelprune.harness.effort import Effort
-from pixelprune.harness.ways import CLEAN, TRANSFERRED, along_means
+from pixelprune.harness.ways import TRANSFERRED, along_means
 
 SAME = 1e-4
 """Normalized logits that differ by no more are taken as equal."""
@@ -119,7 +121,7 @@ def plateau(few: Behind, threat: Threat, effort: Effort, rows: pandas.DataFrame)
         return [check("E16", title, "nothing is drawn", PLATEAU, "W", None)]
     words, holds = [], True
     for chain in chains:
-        for fewer, more in zip(chain, chain[1:]):
+        for fewer, more in pairwise(chain):
             one, other = _paired(rows, fewer, more)
             words.append(f"of {len(one)} images {one.sum()} stand under {fewer}, {other.sum()} under {more}")
             holds &= int(one.sum()) - int(other.sum()) <= max(1, round(0.005 * len(one)))

@@ -24,9 +24,11 @@ class Effort(Options):
     tries: int = Field(2, ge=1, description="Of an attack on a mean, where fresh draws do not confirm what it found.")
     queries: int = Field(100, ge=1, description="Of each attack without gradients.")
     search_draws: int = Field(
-        10, ge=1, description="Draws behind an answer to an attack without gradients; of a defense that searches, behind "
-        "a step along a mean, and behind a verdict.",
-    )  # fmt: skip
+        10,
+        ge=1,
+        description="Draws behind an answer to an attack without gradients; of a defense that searches, behind a step "
+        "along a mean, and behind a verdict.",
+    )
     verdict_draws: int = Field(50, ge=1, description="Fresh draws behind each verdict, by their mean and majority.")
     known_draws: int = Field(3, ge=1, description="Draws that are attacked by themselves, as if they were known.")
     planted_points: int = Field(199, ge=1, description="Points around an image that tell a planted example from it.")

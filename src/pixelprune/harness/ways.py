@@ -91,7 +91,7 @@ def verdict_draws(defense: Defense, effort: Effort) -> int:
 
 
 def along_means(names: Iterable[str]) -> list[list[str]]:
-    """Ways that differ in their draws a step alone, in ascending order: (mean_20, mean_50, ...), (bpda, bpda_10), ..."""
+    """Ways that differ in their draws a step alone, in ascending order: (mean_20, mean_50), (bpda, bpda_10)"""
     chains: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         stem, _, draws = name.partition("_")
