@@ -28,7 +28,7 @@ class Fresh:
 
     def next(self) -> Draws:
         """The streams of this call."""
-        numbers = self.calls[self.rows] + _before(self.rows)
+        numbers = self.calls[self.rows] + earlier(self.rows)
         self.calls.index_add_(0, self.rows, torch.ones_like(self.rows))
         return self.draws.branch(numbers)
 
@@ -37,7 +37,7 @@ class Fresh:
         return Fresh(self.draws.narrow(index), self.calls, self.rows[index])
 
 
-def _before(rows: Tensor) -> Tensor:
+def earlier(rows: Tensor) -> Tensor:
     """int64 (N,): how many of the earlier rows are the same."""
     order = rows.argsort(stable=True)
     place = torch.arange(len(rows), device=rows.device)

@@ -55,5 +55,9 @@ class InTurn:
         attacks = [(attack, draws.branch(number)) for number, attack in enumerate(self.attacks)]
         return in_turn(attacks, model, images, labels, **options)
 
+    def narrow(self, index: Tensor) -> "InTurn":
+        """Of those images; int64 (M,), or bool (N,)."""
+        return InTurn(tuple(narrow(attack, index) for attack in self.attacks), self.name)
+
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         return {"name": self.name, "attacks": [attack.model_dump(mode=mode) for attack in self.attacks]}

@@ -8,6 +8,7 @@ arXiv:2206.13991. Ours keeps all points on the mask, and fits the readout in clo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -49,9 +50,12 @@ class Readout:
         return Readout(narrow(self.features, index), self.weight[index], self.bias[index])
 
 
+R = TypeVar("R")
+
+
 @dataclass(frozen=True)
-class Planted:
-    readout: Readout
+class Planted(Generic[R]):
+    readout: R
     there: Tensor
     """bool (N,): a readout that tells the planted point from all others exists."""
     trivial: Tensor
@@ -60,7 +64,7 @@ class Planted:
 
 def plant(
     features: Model, images: Tensor, mask: Tensor, goal: Tensor, *, ball: Ball, draws: Draws, inner: int = INNER
-) -> Planted:
+) -> Planted[Readout]:
     """goal: the point to plant, on the surface of the ball. inner: points that are called 0.
 
     features: images -> (N, D). images float32 (N, C, H, W) in [0, 1], mask bool (N, 1, H, W), draws of these images.
@@ -71,7 +75,7 @@ def plant(
         clean = features(images).float()
         total, squares = clean.clone(), clean[:, :, None] * clean[:, None]
         seen = [clean[None]]
-        for some in _around(features, images, mask, ball=smaller, draws=draws, count=inner):
+        for some in around(features, images, mask, ball=smaller, draws=draws, count=inner):
             seen.append(some)
             total += some.sum(0)
             squares += torch.einsum("kni,knj->nij", some, some)
@@ -85,7 +89,7 @@ def plant(
         most = torch.cat([(some * weight).sum(2) for some in seen]).amax(0)
         outer = (there * weight).sum(1)
         readout = Readout(features, weight, (most + outer) / 2)
-        fresh = _around(features, images, mask, ball=ball, draws=draws, count=FRESH)
+        fresh = around(features, images, mask, ball=ball, draws=draws, count=FRESH)
         trivial = torch.cat([(some * weight).sum(2) for some in fresh]).amax(0) > readout.bias
     return Planted(readout, there=outer > most, trivial=trivial)
 
@@ -98,7 +102,7 @@ def found(readout: Model, images: Tensor, mask: Tensor, *, attack: Attack, ball:
         return margin(readout(points), labels) > 0
 
 
-def judged(id: str, title: str, planted: Planted, hits: Tensor, severity: Severity) -> Check:
+def judged(id: str, title: str, planted: Planted[R], hits: Tensor, severity: Severity) -> Check:
     """hits: bool (N,), what the attack found. A plant that chance finds as well is a warning: it shows nothing."""
     count = int(planted.there.sum())
     got, trivial = (int((planted.there & some).sum()) for some in (hits, planted.trivial))
@@ -108,7 +112,7 @@ def judged(id: str, title: str, planted: Planted, hits: Tensor, severity: Severi
     return check(id, title, words, THRESHOLD, severity, got >= 0.95 * count)
 
 
-def _around(features: Model, images: Tensor, mask: Tensor, *, ball: Ball, draws: Draws, count: int) -> Iterator[Tensor]:
+def around(features: Model, images: Tensor, mask: Tensor, *, ball: Ball, draws: Draws, count: int) -> Iterator[Tensor]:
     """Features of so many random points of the ball around each image, float32 (k, N, D) at a time."""
     everybody = torch.arange(len(images), device=images.device)
     for start in range(0, count, AT_ONCE):

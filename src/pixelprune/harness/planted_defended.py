@@ -1,0 +1,196 @@
+"""A planted example behind a defense: an attack that cannot find there what is known to be there proves nothing.
+
+As harness.planted, with the readout behind the defense: it reads the features that the classifier's last layer is given
+at the end of a prediction, or the logits where the defense draws weights. The planted point and those around it are
+told apart by their mean over draws; the attack climbs, and is judged, as those on the defense itself.
+Source: Zimmermann et al., NeurIPS 2022, arXiv:2206.13991, section 3.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.attack import Attack
+from pixelprune.attacks.balls import Ball, inside
+from pixelprune.attacks.believed import Believed
+from pixelprune.attacks.losses import margin
+from pixelprune.attacks.mean import Drawn
+from pixelprune.attacks.narrowing import narrow
+from pixelprune.attacks.threat import Threat
+from pixelprune.draws import Draws
+from pixelprune.evaluation.check import Check, check, not_run
+from pixelprune.harness.behind import Behind, Gradient
+from pixelprune.harness.effort import Effort
+from pixelprune.harness.planted import FRESH, RADIUS, RIDGE, THRESHOLD, Planted, around, judged
+from pixelprune.harness.ways import verdict_draws
+from pixelprune.models.penultimate import last_linear
+
+TITLE = "an example planted behind the defense is found"
+COMMON = 10
+"""Draws that the planted point and those around it share: what they have in common cannot tell them apart."""
+MANY = 200
+"""Draws at the clean image, for the mean and the spread of what is read there."""
+SURE = 3
+"""Standard errors between the planted point and the boundary, at least."""
+GRAINS = (1, 4, 10**6)
+"""Sides of the squares of one color of the corners that are tried: what is fine, a defense may blur away."""
+
+
+def examine(behind: Behind, threat: Threat, effort: Effort) -> Check:
+    """E31, on all images of a batch of its own. A defense that neither draws nor searches is left to E21."""
+    defense = behind.defense
+    if not defense.randomised and not defense.dynamic:
+        return check("E31", TITLE, "it neither draws nor searches", THRESHOLD, "F", None)
+    planted = plant_behind(behind, threat, effort)
+    if not planted.there.any():
+        found = f"on none of {len(behind.batch)} images is a point told from those around it"
+        return not_run("E31", TITLE, found, THRESHOLD, "F")
+    hits = reached(behind, planted, threat, effort)
+    return judged("E31", TITLE, planted, hits, severity="F")
+
+
+def plant_behind(behind: Behind, threat: Threat, effort: Effort) -> Planted["Readout"]:
+    """Of a few corners of the ball, that one which stands out most from the points around the image and from chance.
+
+    As planted.plant, but what is read is compared with what the same draws read at the clean image. It is there where
+    the verdict's draws, which are others, call it 1 and the clean image 0.
+    """
+    images, ball, draws = behind.batch.images, threat.ball(), behind.streams("E31")
+    mask = torch.ones_like(images[:, :1], dtype=torch.bool)
+    read, chance = reading(behind, "identity"), behind.defense.randomised
+    same = Common(read, behind.streams("E31 common"), COMMON if chance else 1)
+    fresh = behind.streams("E31 many")
+    with torch.no_grad():
+        many = [read(images, fresh.branch(number)).float() for number in range(MANY if chance else 1)]
+        clean, start = torch.stack(many).mean(0), same(images)
+        inner, outer = (
+            torch.cat(list(around(same, images, mask, ball=part, draws=draws.branch(number), count=count))) - start
+            for number, (part, count) in enumerate(((ball.scaled(RADIUS), effort.planted_points), (ball, FRESH)))
+        )
+        spread = _spread(inner) + _spread(torch.stack(many) - clean) / verdict_draws(behind.defense, effort)
+        size = spread.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)
+        spread += RIDGE * size[:, None, None] * torch.eye(spread.shape[1], device=images.device)
+        moves = torch.stack([same(corner) - start for corner in corners(images, ball, mask, draws)])
+        weights = torch.linalg.solve(spread, moves.permute(1, 2, 0)).permute(2, 0, 1)
+        best = (weights * moves).sum(2).argmax(0)
+        weight, move = (every[best, torch.arange(len(images))] for every in (weights, moves))
+        weight = weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        most = (inner * weight).sum(2).amax(0).clamp(min=0)
+        reach = (move * weight).sum(1)
+        bias = (clean * weight).sum(1) + (most + reach) / 2
+        goal = torch.stack(list(corners(images, ball, mask, draws)))[best, torch.arange(len(images))]
+        readout = Readout(read, weight, bias)
+        seen = [
+            behind.of(readout, verdict_draws(behind.defense, effort), "E31 verdict")(part) for part in (images, goal)
+        ]
+    labels = torch.zeros_like(behind.batch.labels)
+    # So far from the boundary that the mean of the verdict's draws errs on it once in a thousand times at most.
+    sure = (
+        SURE * (torch.stack(many) * weight).sum(2).std(0, correction=0) / verdict_draws(behind.defense, effort) ** 0.5
+    )
+    there = ((reach - most) / 2 > sure) & (margin(seen[0], labels) <= 0) & (margin(seen[1], labels) > 0)
+    trivial = (outer * weight).sum(2).amax(0) > (most + reach) / 2
+    return Planted(readout, there, trivial)
+
+
+def corners(images: Tensor, ball: Ball, mask: Tensor, draws: Draws) -> Iterator[Tensor]:
+    """One of each grain, float32 (N, C, H, W)."""
+    rows, columns = (torch.arange(size, device=images.device) for size in images.shape[2:])
+    for number, grain in enumerate(GRAINS):
+        fine = ball.corner(mask, images.shape[1], draws.branch(10 + number))
+        coarse = fine[:, :, rows // grain * min(grain, len(rows))][..., columns // grain * min(grain, len(columns))]
+        yield inside(images, ball.eps * ball.steepest(coarse), ball)
+
+
+def _spread(values: Tensor) -> Tensor:
+    """Covariance of float32 (K, N, D) over the first axis, around its mean: (N, D, D)."""
+    values = values - values.mean(0)
+    return torch.einsum("kni,knj->nij", values, values) / len(values)
+
+
+def reached(behind: Behind, planted: Planted["Readout"], threat: Threat, effort: Effort) -> Tensor:
+    """bool (N,): APGD finds class 1 along the mean of draws, by one of the gradients that the defense offers."""
+    images, labels = behind.batch.images, torch.zeros_like(behind.batch.labels)
+    hits, mask = torch.zeros_like(labels, dtype=torch.bool), torch.ones_like(images[:, :1], dtype=torch.bool)
+    draws = behind.streams("E31 search")
+    for gradient in ("identity", "unrolled") if behind.defense.dynamic else ("identity",):
+        left = (~hits).nonzero().squeeze(1)
+        if len(left) == 0:
+            break
+        readout = Readout(reading(behind, gradient), planted.readout.weight, planted.readout.bias)
+        model, judge, verdict = (
+            narrow(behind.of(readout, count, f"E31 {word} {gradient}"), left)
+            for word, count in (
+                ("search", effort.search_draws if behind.defense.dynamic else effort.draws[0]),
+                ("judge", verdict_draws(behind.defense, effort)),
+                ("verdict", verdict_draws(behind.defense, effort)),
+            )
+        )
+        apgd: Attack = APGD(steps=effort.steps)
+        attack = Believed(apgd, judge, effort.tries) if behind.defense.randomised else apgd
+        points = attack(
+            model, images[left], labels[left], ball=threat.ball(), mask=mask[left], draws=draws.narrow(left)
+        )
+        with torch.no_grad():
+            hits[left] = margin(verdict(points), labels[left]) > 0
+    return hits
+
+
+def reading(behind: Behind, gradient: Gradient) -> Drawn:
+    """images and a stream for each -> what is read behind the defense, (N, D), narrowed as models are."""
+    drawn = behind.defense.around(behind.network, behind.learned, gradient)
+    try:
+        last = None if behind.defense.posterior else last_linear(behind.network)
+    except ValueError:
+        last = None
+    if last is None:
+        return behind.coupled(drawn)
+
+    def features(images: Tensor, draws: Draws) -> Tensor:
+        caught: dict[str, Tensor] = {}
+        hook = last.register_forward_pre_hook(lambda module, inputs: caught.update(last=inputs[0]))
+        try:
+            logits = drawn(images, draws)
+        finally:
+            hook.remove()
+        seen = caught.get("last", logits)  # a defense may predict with a copy of the network
+        return seen.flatten(1) if len(seen) == len(images) else logits
+
+    return behind.coupled(features)
+
+
+@dataclass(frozen=True)
+class Common:
+    """The mean of several draws of what is read, without a gradient: the same draws for every point of an image."""
+
+    read: Drawn
+    streams: Draws
+    draws: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """float32 (N, D)"""
+        return torch.stack([self.read(images, self.streams.branch(k)).float() for k in range(self.draws)]).mean(0)
+
+    def narrow(self, index: Tensor) -> "Common":
+        return Common(narrow(self.read, index), self.streams.narrow(index), self.draws)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """As planted.Readout, of one draw: images and a stream for each -> logits (N, 2)."""
+
+    read: Drawn
+    weight: Tensor
+    """float32 (N, D)"""
+    bias: Tensor
+    """float32 (N,)"""
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        score = (self.read(images, draws).float() * self.weight).sum(1) - self.bias
+        return torch.stack([-score, score], 1)
+
+    def narrow(self, index: Tensor) -> "Readout":
+        return Readout(narrow(self.read, index), self.weight[index], self.bias[index])

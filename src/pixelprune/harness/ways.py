@@ -1,0 +1,101 @@
+"""Which ways of attack a defense calls for, by what it declares of itself.
+
+transferred   points made on the undefended network: not a robustness number
+fast          the ensemble that models get, on a defense that neither draws nor searches
+plain         a thousand steps along the gradient of one fresh draw
+mean_N        APGD along the gradient of the mean of N draws (EOT), with two losses
+bpda          of a defense that searches: what it adds to an image is taken as constant
+unrolled      the same, derived step by step
+bpda_N, unrolled_N   along the mean of N draws, where it draws as well
+square, rays  from its logits alone, from its classes alone
+Sources: Athalye et al., ICML 2018, arXiv:1802.00420, section 4; Croce et al., "Evaluating the Adversarial Robustness of
+Adaptive Test-time Defenses", ICML 2022, arXiv:2202.13711; Gao et al., NeurIPS 2022, arXiv:2206.09491.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.attack import Attack
+from pixelprune.attacks.believed import Believed
+from pixelprune.attacks.patient import Patient
+from pixelprune.attacks.rays import RayS
+from pixelprune.attacks.square import Square
+from pixelprune.harness.behind import Behind, Defense, Gradient
+from pixelprune.harness.effort import Effort
+
+CLEAN, STATIC, TRANSFERRED = "clean", "static", "transferred"
+"""Ways without a search on the defended network; `static` is judged on the undefended one."""
+
+
+@dataclass(frozen=True)
+class Way:
+    attacks: Mapping[str, Attack]
+    """For all images of the batch; the worst point of all of them counts."""
+    images: int
+    """How many, the first ones, are attacked."""
+    draws: int = 1
+    """Behind each answer that the attacks get."""
+    gradient: Gradient = "identity"
+
+
+def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
+    """Those that search on the defended network. fast: the ensemble that models get."""
+    defense = behind.defense
+    few = min(effort.costliest, len(behind.batch))
+    some, all_of_them = min(effort.costly, len(behind.batch)), min(effort.images, len(behind.batch))
+    found: dict[str, Way] = {}
+
+    def add(name: str, images: int, attacks: Mapping[str, Attack], draws: int = 1, by: Gradient = "identity") -> None:
+        own = {key: believed(behind, effort, attack, f"{name} {key}") for key, attack in attacks.items()}
+        found[name] = Way(own, images, draws if defense.randomised else 1, by)
+
+    ce, both = climbing(effort)
+    if defense.dynamic:
+        add("bpda", some, both)
+        add("unrolled", some, ce, by="unrolled")
+        if defense.randomised:
+            add(f"bpda_{effort.search_draws}", few, ce, effort.search_draws)
+            add(f"unrolled_{effort.search_draws}", few, ce, effort.search_draws, by="unrolled")
+    elif defense.randomised:
+        for draws, images in zip(effort.draws, (all_of_them, some, few)):
+            add(f"mean_{draws}", images, both, draws)
+        judge = behind.model(verdict_draws(defense, effort), "judge plain")
+        found["plain"] = Way({"patient": Patient(judge, effort.plain_steps)}, some)
+    else:
+        add(fast.name, all_of_them, {fast.name: fast})
+    for name, attack in (("square", Square(queries=effort.queries)), ("rays", RayS(queries=effort.queries))):
+        images = few if defense.dynamic else some if defense.randomised else all_of_them
+        add(name, images, {name: attack}, effort.search_draws)
+    return found
+
+
+def climbing(effort: Effort) -> tuple[dict[str, Attack], dict[str, Attack]]:
+    """APGD with one loss, and with both."""
+    ce: dict[str, Attack] = {"ce": APGD(steps=effort.steps)}
+    return ce, ce | {"dlr": APGD(steps=effort.steps, loss="dlr")}
+
+
+def believed(behind: Behind, effort: Effort, attack: Attack, word: str) -> Attack:
+    """The attack itself, or, on answers by chance, judged by draws that it has not seen."""
+    if not behind.defense.randomised:
+        return attack
+    return Believed(attack, behind.model(verdict_draws(behind.defense, effort), f"judge {word}"), effort.tries)
+
+
+def verdict_draws(defense: Defense, effort: Effort) -> int:
+    """How many draws decide: 1 where the defense has no say in chance, fewer where each is a search."""
+    if not defense.randomised:
+        return 1
+    return effort.search_draws if defense.dynamic else effort.verdict_draws
+
+
+def along_means(names: Iterable[str]) -> list[list[str]]:
+    """Ways that differ in their draws a step alone, in ascending order: (mean_20, mean_50), (bpda, bpda_10)"""
+    chains: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        stem, _, draws = name.partition("_")
+        if draws and not draws.isdecimal():
+            continue
+        chains.setdefault(stem, []).append((int(draws or 1), name))
+    return [[name for _, name in sorted(chain)] for chain in chains.values() if len(chain) > 1]
