@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-
 SECTIONS = ("strategies", "trainings", "seeds", "segmenters", "defenses", "measures")
 """Of params.yaml: those whose keys name folders."""
 

@@ -39,9 +39,9 @@ def stratified(labels: NDArray[np.integer], count: int, generator: np.random.Gen
 
 
 def attacked(labels: NDArray[np.integer], count: int) -> NDArray[np.int64]:
-    """Positions of the test images that are attacked, each class with its share, in random order: the first are a sample.
+    """Positions of the test images that are attacked, each class with its share, in random order.
 
-    They do not depend on the run: runs are compared image by image.
+    The first of them are a sample as well. They do not depend on the run: runs are compared image by image.
     """
     generator = numpy_generator(0, "attacked")
     chosen = stratified(labels, count, generator)

@@ -37,8 +37,8 @@ def train(
     masks = strategy.masks("train", len(data)).to(device)
     task = loop.Task(
         training=training,
-        train=_part(data, masks, device, held_out=False),
-        validation=_part(data, masks, device, held_out=True),
+        train=part(data, masks, device, held_out=False),
+        validation=part(data, masks, device, held_out=True),
         fill=strategy.fill,
         seed=seed,
         masks="move" if strategy.oracle else MASKS[strategy.behaviour],
@@ -94,7 +94,7 @@ def build(
     return model.to(device)
 
 
-def _part(data: split.Split, masks: torch.Tensor, device: torch.device, *, held_out: bool) -> loop.Images:
+def part(data: split.Split, masks: torch.Tensor, device: torch.device, *, held_out: bool) -> loop.Images:
     """The validation part, or what is left to train on. Without a validation part both are the training images."""
     validation = data.validation
     chosen = torch.ones(len(data), dtype=torch.bool)
