@@ -2,6 +2,7 @@
 
 python stages/report.py
   reads   data/raw/, data/segments/, data/pruned/, models/, results/ of the runs that params.yaml names
+          results_defended/, measures/    of its defenses and measures
   writes  report/index.html, report/*.csv
           metrics/summary.json, metrics/curves.csv    small, kept in git
   removes folders of runs that params.yaml no longer names: left alone, they would make the folders' hashes differ
@@ -22,6 +23,7 @@ def main() -> None:
         results = collect.read(
             Path("."),
             **{key: values[key] for key in ("strategies", "trainings", "seeds", "threats", "ladder")},
+            **{key: values.get(key, {}) for key in ("defenses", "measures")},
         )
         write.write(results, Path("report"), Path("metrics"), lineage.collected(values, Path("dvc.lock")))
     print(f"report: {len(results.runs)} runs, report/index.html")

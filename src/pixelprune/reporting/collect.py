@@ -1,7 +1,7 @@
 """Reads the finished runs of a study into one value that every part of the report is made from."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from pixelprune import artifacts, params
 from pixelprune.attacks.threat import Threat
 from pixelprune.errors import ArtifactError, ParamsError
 from pixelprune.evaluation.intervals import Estimate, Rate
+from pixelprune.reporting import beside
 
 if TYPE_CHECKING:
     import pandas
@@ -130,6 +131,9 @@ class Results:
     segmenters: Mapping[str, Mapping[str, Any]]
     transfer: "pandas.DataFrame"
     """One row a target x source x threat x image: whether the image stood, and is right on the source's point."""
+    defended: Sequence[beside.Defended] = ()
+    measured: Mapping[str, Sequence[beside.Finding]] = field(default_factory=dict)
+    """By the measure's key in params.yaml, of every run."""
 
     def of(self, strategy: str, training: str) -> list[Run]:
         """The runs of all seeds, in the order of the seeds."""
@@ -147,8 +151,12 @@ def read(
     seeds: Sequence[int],
     threats: Mapping[str, Mapping[str, Any]],
     ladder: Mapping[str, Mapping[str, Any]],
+    defenses: Collection[str] = (),
+    measures: Collection[str] = (),
 ) -> Results:
     """The results under `root` of exactly the runs that the params name; other folders are not looked at.
+
+    defenses, measures: their keys in params.yaml.
 
     Raises ParamsError without the strategy `none` or for a threat that is none; ArtifactError for a file that is
     missing or damaged.
@@ -185,6 +193,8 @@ def read(
         runs=runs,
         segmenters=_segmenters(root),
         transfer=tried,
+        defended=beside.defended(root, FULL, trainings, seeds, defenses),
+        measured=beside.findings(root, strategies, trainings, seeds, measures),
     )
 
 

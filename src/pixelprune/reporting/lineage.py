@@ -37,6 +37,8 @@ def _hashes(lock: Path, values: Mapping[str, Any], maps: set[str]) -> dict[str, 
     paths = ["data/raw", *(f"data/segments/{key}" for key in values["segmenters"])]
     paths += [*(f"data/maps/{key}" for key in sorted(maps)), *(f"data/pruned/{key}" for key in values["strategies"])]
     paths += [*(f"{folder}/{run}" for folder in ("models", "results") for run in runs), "transfer"]
+    paths += [f"results_defended/{run}/{key}" for run in runs for key in values.get("defenses", {})]
+    paths += [f"measures/{run}/{key}" for run in runs for key in values.get("measures", {})]
     stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
     recorded = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
     return {path: recorded[path] for path in paths if path in recorded}

@@ -1,0 +1,107 @@
+"""What was put around the runs, and what else was asked of them: results_defended/ and measures/, read."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelprune import artifacts
+from pixelprune.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Defended:
+    """One defense around the network of one run that prunes nothing, as the attack_defended stage wrote it."""
+
+    place: str
+    training: str
+    seed: int
+    defense: str
+    card: Mapping[str, Any]
+    compared: Sequence[Mapping[str, Any]]
+    checks: Sequence[Mapping[str, Any]]
+    rows: "pandas.DataFrame"
+    corruptions: "pandas.DataFrame"
+    detection: Sequence[Mapping[str, Any]]
+    """How well doubt tells attacked images apart; empty where the defense has no posterior."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one measure says of one run."""
+
+    strategy: str
+    training: str
+    seed: int
+    measure: str
+    """Its key in params.yaml."""
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The name of the measure, whatever key params.yaml gives it."""
+        return str(self.summary["measure"]["name"])
+
+    @property
+    def place(self) -> str:
+        return f"{self.strategy}/{self.training}/{self.seed}"
+
+    def table(self, name: str) -> "pandas.DataFrame":
+        return artifacts.load_table(self.folder / f"{name}.parquet")
+
+    def pictures(self) -> dict[str, NDArray[np.uint8]]:
+        """uint8 (H, W) or (H, W, 3), by name."""
+        return {path.stem: _picture(path) for path in sorted(self.folder.glob("*.npy"))}
+
+
+def defended(
+    root: Path, control: str, trainings: Collection[str], seeds: Collection[int], defenses: Collection[str]
+) -> list[Defended]:
+    """control: the strategy whose runs are defended. Raises ArtifactError for a file that is missing or damaged."""
+    grid = [(training, seed, defense) for training in trainings for seed in seeds for defense in defenses]
+    return [_defended(root, control, *one) for one in grid]
+
+
+def findings(
+    root: Path, strategies: Collection[str], trainings: Collection[str], seeds: Collection[int], measures: Collection[str]
+) -> dict[str, list[Finding]]:
+    """By measure, of all runs. Raises ArtifactError for a file that is missing or damaged."""
+    runs = [(strategy, training, seed) for training in trainings for strategy in strategies for seed in seeds]
+    return {measure: [_finding(root, *run, measure) for run in runs] for measure in measures}
+
+
+def _defended(root: Path, control: str, training: str, seed: int, defense: str) -> Defended:
+    place = f"{control}/{training}/{seed}/{defense}"
+    folder = root / "results_defended" / place
+    detection = folder / "detection.json"
+    return Defended(
+        place=place,
+        training=training,
+        seed=seed,
+        defense=defense,
+        card=artifacts.load_json(folder / "card.json"),
+        compared=artifacts.load_json(folder / "compared.json"),
+        checks=artifacts.load_json(folder / "checks.json"),
+        rows=artifacts.load_table(folder / "rows.parquet"),
+        corruptions=artifacts.load_table(folder / "corruptions.parquet"),
+        detection=artifacts.load_json(detection) if detection.exists() else [],
+    )
+
+
+def _finding(root: Path, strategy: str, training: str, seed: int, measure: str) -> Finding:
+    folder = root / "measures" / strategy / training / str(seed) / measure
+    return Finding(strategy, training, seed, measure, folder, artifacts.load_json(folder / "summary.json"))
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    try:
+        return artifacts.load_array(path, "uint8", "H W 3")
+    except ArtifactError:
+        return artifacts.load_array(path, "uint8", "H W")

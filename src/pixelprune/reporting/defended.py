@@ -1,0 +1,259 @@
+"""Every number of a defense, each with its interval and n, and in one sentence what is left of its promise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pixelprune.evaluation.bootstrap import mean_interval
+from pixelprune.evaluation.intervals import Estimate, Rate
+from pixelprune.evaluation.verdict import verdict
+from pixelprune.reporting import words
+from pixelprune.reporting.analysis import ALPHA, Analysis
+from pixelprune.reporting.beside import Defended
+from pixelprune.reporting.collect import FULL, Results
+from pixelprune.reporting.judged import Judged
+from pixelprune.sampling import numpy_generator
+
+if TYPE_CHECKING:
+    import pandas
+
+CLEAN, STATIC, TRANSFERRED = "clean", "static", "transferred"
+"""Ways without a search on the defended network; `static` is judged on the undefended one."""
+WORST = "worst of "
+"""How the worst case over all ways that saw as many images is called."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """The undefended and the defended network on the same images. Shares in [0, 1].
+
+    before: the undefended one, clean for the way `clean`, else under its own attack; after: the mean of fresh draws.
+    majority, single: of the same draws, by majority, and one alone; None for a worst case.
+    """
+
+    name: str
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    p: float
+    """McNemar's, after Holm over the ways of this defense."""
+    majority: Estimate | None
+    single: Estimate | None
+    passes: int | None
+
+    @property
+    def n(self) -> int:
+        return self.after.n
+
+    @property
+    def shown(self) -> bool:
+        """Both the test, after the correction, and the interval say that there is a difference."""
+        return self.p <= ALPHA and self.difference.excludes_zero
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Means over corruptions and severities, and of each corruption over severities."""
+
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    by: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    run: Defended
+    name: str
+    """The defense, and what tells its run from its others."""
+    judged: Judged
+    comparable: bool
+    """Whether the robust accuracy of the undefended network may be printed."""
+    ways: Mapping[str, Way]
+    """Without the worst cases."""
+    worst: tuple[Way, ...]
+    """One for each number of images, most first: the last has all ways."""
+    undefended: Estimate | None
+    """Under its own attack, all images of the comparison."""
+    corrupted: Corrupted | None
+
+    @property
+    def cost(self) -> Mapping[str, float]:
+        """Multiply-adds of the undefended network; of a draw and of a verdict, as multiples of them."""
+        found: Mapping[str, float] = self.run.card["cost"]
+        return found
+
+    @property
+    def verdict_draws(self) -> int:
+        return int(self.run.rows["verdict_draws"].max())
+
+    @property
+    def declares(self) -> str:
+        """As "randomised, posterior"."""
+        return ", ".join(key.replace("_", " ") for key, holds in self.run.card["declares"].items() if holds)
+
+    @property
+    def searched(self) -> list[Way]:
+        """The ways that look at the defended network itself."""
+        return [way for name, way in self.ways.items() if name not in (CLEAN, STATIC, TRANSFERRED)]
+
+
+def analyze(results: Results, analysis: Analysis) -> list[Entry]:
+    """analysis: under the threat that defenses are attacked under, the first of params.yaml."""
+    several = len(results.seeds) > 1
+    return [_entry(run, analysis, several) for run in results.defended]
+
+
+def judge(run: Defended) -> Judged:
+    """By the rule of all runs. What a defense declares is held against the facts by its checks."""
+    found = verdict(run.checks, "static", oracle=False, adaptive_ran=True, predictions=())
+    counted = [check["verdict"] for check in run.checks if check["verdict"] != "not applicable"]
+    return Judged(found.word, found.reasons, counted.count("pass"), len(counted))
+
+
+def sentence(entry: Entry) -> str:
+    """What is left of a defense under the attacks that know it; or why that is not said."""
+    name, judged = f"`{entry.run.defense}` ({entry.name.partition(', ')[2]})", entry.judged
+    if not judged.printable:
+        return f"{name}: no robust accuracy is given, as a fatal check failed: {'; '.join(judged.reasons)}."
+    parts = []
+    moved, worst = entry.ways.get(TRANSFERRED), entry.worst[-1] if entry.worst else None
+    if moved is not None:
+        parts.append(
+            f"{words.rate(moved.after)} of {moved.n:,} stand points made on the undefended network, which is not a "
+            "robustness number"
+        )
+    if worst is not None:
+        parts.append(f"{words.rate(worst.after)} of {worst.n:,} stand all attacks, those that know it included")
+    if worst is not None and entry.comparable:
+        parts.append(f"the undefended network: {words.rate(worst.before)} of the same {worst.n:,} under its own attack")
+        kind = "gain" if worst.difference.value > 0 else "loss"
+        said = f"a {kind} is shown" if worst.shown else "no difference is shown"
+        parts.append(f"difference {worst.difference.brief}, {words.probability(worst.p)}: {said}")
+    else:
+        parts.append("the undefended network's own result is invalid and not compared with")
+    limits = f" Only an upper bound: {'; '.join(judged.reasons)}." if judged.reasons else ""
+    return f"{name}: {'; '.join(parts)}.{limits}"
+
+
+def table(entries: Sequence[Entry]) -> "pandas.DataFrame":
+    """A row a number: shares in [0, 1], costs as multiples. Invalid: no accuracy under attack."""
+    import pandas
+
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        run = entry.run
+        common = {"defense": run.defense, "training": run.training, "seed": run.seed, "verdict": entry.judged.word}
+        for way, quantity, estimate, p in _numbers(entry):
+            value = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+            rows.append({**common, "way": way, "quantity": quantity, **value, "n": estimate.n, "p_holm": p})
+        for one in run.detection:
+            value = {key: one.get(key) for key in ("value", "low", "high")}
+            rows.append({**common, "way": one["attack"], "quantity": f"auroc of {one['score']}", **value, "n": one["n"]})
+        facts = {f"cost of a {key}": entry.cost[key] for key in ("draw", "verdict")} | dict(run.card.get("facts", {}))
+        rows += [{**common, "way": "", "quantity": key, "value": value} for key, value in facts.items()]
+    columns = ["defense", "training", "seed", "way", "quantity", "value", "low", "high", "n", "p_holm", "verdict"]
+    frame = pandas.DataFrame(rows, columns=columns).astype({"n": "Int64"})
+    numbers = ["value", "low", "high", "p_holm"]
+    frame[numbers] = frame[numbers].astype(float).round(6)
+    return frame
+
+
+def summary(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
+    """{defense: {run: {"clean", "transferred", "robust", "n", "gain", "verdict"}}}, shares with four digits."""
+    content: dict[str, dict[str, dict[str, Any]]] = {}
+    for entry in entries:
+        own: dict[str, Any] = {"verdict": entry.judged.word}
+        if CLEAN in entry.ways:
+            own["clean"] = round(entry.ways[CLEAN].after.value, 4)
+        if entry.judged.printable and entry.worst:
+            worst = entry.worst[-1]
+            own |= {"robust": round(worst.after.value, 4), "n": worst.n}
+            if TRANSFERRED in entry.ways:
+                own["transferred"] = round(entry.ways[TRANSFERRED].after.value, 4)
+            if entry.comparable:
+                own["gain"] = round(worst.difference.value, 4)
+        content.setdefault(entry.run.defense, {})[entry.name.partition(", ")[2]] = own
+    return content
+
+
+def _numbers(entry: Entry) -> list[tuple[str, str, Estimate, float | None]]:
+    """(way, quantity, number, p) of everything that may be printed."""
+    found: list[tuple[str, str, Estimate, float | None]] = []
+    if entry.undefended is not None and entry.comparable:
+        found.append((STATIC, "undefended", entry.undefended, None))
+    for way in (*entry.ways.values(), *entry.worst):
+        if way.name != CLEAN and not entry.judged.printable:
+            continue
+        found.append((way.name, "defended", way.after, None))
+        if way.name == CLEAN or entry.comparable:
+            found += [(way.name, "undefended", way.before, None), (way.name, "difference", way.difference, way.p)]
+        for quantity, estimate in (("majority", way.majority), ("single draw", way.single)):
+            found += [(way.name, quantity, estimate, None)] if estimate is not None else []
+    if entry.corrupted is not None:
+        both = {"undefended": entry.corrupted.before, "defended": entry.corrupted.after}
+        found += [("corruptions", key, one, None) for key, one in both.items()]
+        found.append(("corruptions", "difference", entry.corrupted.difference, None))
+    return found
+
+
+def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
+    ways = {one["way"]: _way(one, run) for one in run.compared}
+    static = run.rows[run.rows["way"] == STATIC]["right_mean"]
+    return Entry(
+        run=run,
+        name=f"{run.defense}, {run.training}" + (f", seed {run.seed}" if several else ""),
+        judged=judge(run),
+        comparable=analysis.entries[FULL, run.training].judged.printable,
+        ways={name: way for name, way in ways.items() if not name.startswith(WORST)},
+        worst=tuple(way for name, way in ways.items() if name.startswith(WORST)),
+        undefended=_rate(int(static.sum()), len(static)) if len(static) else None,
+        corrupted=_corrupted(run),
+    )
+
+
+def _way(one: Mapping[str, Any], run: Defended) -> Way:
+    n, own = one["n"], run.rows[run.rows["way"] == one["way"]]
+    majority = single = None
+    if len(own):
+        majority = _rate(int(own["right_majority"].sum()), len(own))
+        single = mean_interval(
+            own["right_share"].to_numpy(), own["group"].to_numpy(), _generator(run, one["way"]), resamples=2000
+        )
+    return Way(
+        name=one["way"],
+        before=Estimate(one["before"], *one["before_interval"], n),
+        after=Estimate(one["after"], *one["after_interval"], n),
+        difference=Estimate(one["difference"], *one["difference_interval"], n),
+        p=one["p_holm"],
+        majority=majority,
+        single=single,
+        passes=one["forward"] + one["backward"] if "forward" in one else None,
+    )
+
+
+def _corrupted(run: Defended) -> Corrupted | None:
+    table = run.corruptions
+    if table.empty:
+        return None
+    right = table.assign(
+        before=table["undefended_pred"] == table["label"], after=table["pred"] == table["label"]
+    )  # fmt: skip
+    of_image = right.groupby("image")[["before", "after"]].mean()
+    of_image["difference"] = of_image["after"] - of_image["before"]
+    groups = right.groupby("image")["group"].first().to_numpy()
+    estimates = {
+        key: mean_interval(of_image[key].to_numpy(), groups, _generator(run, "corrupted", key), resamples=2000)
+        for key in of_image
+    }
+    by = right.groupby("corruption", sort=False)[["before", "after"]].mean()
+    return Corrupted(**estimates, by={str(name): (float(a), float(b)) for name, a, b in by.itertuples()})
+
+
+def _rate(successes: int, n: int) -> Estimate:
+    rate = Rate(successes, n)
+    return Estimate(rate.share, *rate.interval, n)
+
+
+def _generator(run: Defended, *asked: str) -> Any:
+    return numpy_generator("report", "defended", run.place, *asked)
