@@ -70,7 +70,11 @@ def defended(
 
 
 def findings(
-    root: Path, strategies: Collection[str], trainings: Collection[str], seeds: Collection[int], measures: Collection[str]
+    root: Path,
+    strategies: Collection[str],
+    trainings: Collection[str],
+    seeds: Collection[int],
+    measures: Collection[str],
 ) -> dict[str, list[Finding]]:
     """By measure, of all runs. Raises ArtifactError for a file that is missing or damaged."""
     runs = [(strategy, training, seed) for training in trainings for strategy in strategies for seed in seeds]

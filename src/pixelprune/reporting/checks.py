@@ -1,10 +1,11 @@
 """The checks of all runs as a matrix, with what each is for and the worst that was found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixelprune.reporting.analysis import Analysis
 from pixelprune.reporting.collect import Results
+from pixelprune.reporting.defended import Entry
 from pixelprune.reporting.explained import CHECKS
 
 Mark = tuple[str, str, str]
@@ -21,13 +22,14 @@ def mark(check: Mapping[str, Any] | None) -> Mark:
     return ("✕", "fail", "fail, fatal") if check["severity"] == "F" else ("!", "look", "fail, warning")
 
 
-def matrix(results: Results, analysis: Analysis) -> dict[str, Any]:
+def matrix(results: Results, analysis: Analysis, defenses: Sequence[Entry] = ()) -> dict[str, Any]:
     """check_ids, matrix (run, marks), check_rows (worst of each check) and spoken_checks (why not reportable)."""
-    ids = sorted({check["id"] for run in results for check in run.checks}, key=_number)
+    runs = [*results, *(entry.run for entry in defenses)]
+    ids = sorted({check["id"] for run in runs for check in run.checks}, key=_number)
     rows = []
     worst: dict[str, dict[str, Any]] = {}
     order = ["·", "✓", "?", "!", "✕"]
-    for run in results:
+    for run in runs:
         of_run = {check["id"]: check for check in run.checks}
         rows.append((run.place, [mark(of_run.get(key)) for key in ids]))
         for key, check in of_run.items():
@@ -35,7 +37,7 @@ def matrix(results: Results, analysis: Analysis) -> dict[str, Any]:
             if old is None or order.index(mark(check)[0]) > order.index(old["mark"][0]):
                 worst[key] = dict(check) | {"mark": mark(check), "place": run.place, "why": CHECKS.get(key, "")}
     spoken: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for entry in analysis.entries.values():
+    for entry in (*analysis.entries.values(), *defenses):
         if entry.judged.reasons:
             spoken.setdefault((entry.judged.word, entry.judged.reasons), []).append(entry.name)
     return {

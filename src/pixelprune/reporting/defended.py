@@ -64,8 +64,8 @@ class Corrupted:
 @dataclass(frozen=True)
 class Entry:
     run: Defended
-    name: str
-    """The defense, and what tells its run from its others."""
+    of: str
+    """The run that is defended: its training, and its seed where there are several."""
     judged: Judged
     comparable: bool
     """Whether the robust accuracy of the undefended network may be printed."""
@@ -73,9 +73,22 @@ class Entry:
     """Without the worst cases."""
     worst: tuple[Way, ...]
     """One for each number of images, most first: the last has all ways."""
-    undefended: Estimate | None
+    undefended: Estimate
     """Under its own attack, all images of the comparison."""
     corrupted: Corrupted | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.run.defense}, {self.of}"
+
+    @property
+    def transferred(self) -> Way:
+        return self.ways[TRANSFERRED]
+
+    @property
+    def hardest(self) -> Way:
+        """The worst case over all ways, on the images that all of them saw."""
+        return self.worst[-1]
 
     @property
     def cost(self) -> Mapping[str, float]:
@@ -93,9 +106,8 @@ class Entry:
         return ", ".join(key.replace("_", " ") for key, holds in self.run.card["declares"].items() if holds)
 
     @property
-    def searched(self) -> list[Way]:
-        """The ways that look at the defended network itself."""
-        return [way for name, way in self.ways.items() if name not in (CLEAN, STATIC, TRANSFERRED)]
+    def all_ways(self) -> list[Way]:
+        return [*self.ways.values(), *self.worst]
 
 
 def analyze(results: Results, analysis: Analysis) -> list[Entry]:
@@ -113,25 +125,24 @@ def judge(run: Defended) -> Judged:
 
 def sentence(entry: Entry) -> str:
     """What is left of a defense under the attacks that know it; or why that is not said."""
-    name, judged = f"`{entry.run.defense}` ({entry.name.partition(', ')[2]})", entry.judged
+    name, judged = f"`{entry.run.defense}` ({entry.of})", entry.judged
     if not judged.printable:
         return f"{name}: no robust accuracy is given, as a fatal check failed: {'; '.join(judged.reasons)}."
-    parts = []
-    moved, worst = entry.ways.get(TRANSFERRED), entry.worst[-1] if entry.worst else None
-    if moved is not None:
-        parts.append(
-            f"{words.rate(moved.after)} of {moved.n:,} stand points made on the undefended network, which is not a "
-            "robustness number"
-        )
-    if worst is not None:
-        parts.append(f"{words.rate(worst.after)} of {worst.n:,} stand all attacks, those that know it included")
-    if worst is not None and entry.comparable:
-        parts.append(f"the undefended network: {words.rate(worst.before)} of the same {worst.n:,} under its own attack")
-        kind = "gain" if worst.difference.value > 0 else "loss"
-        said = f"a {kind} is shown" if worst.shown else "no difference is shown"
-        parts.append(f"difference {worst.difference.brief}, {words.probability(worst.p)}: {said}")
+    moved, worst = entry.transferred, entry.hardest
+    parts = [
+        f"{words.rate(moved.after)} of {moved.n:,} stand points made on the undefended network, which is not a "
+        "robustness number",
+        f"{words.rate(worst.after)} of {worst.n:,} stand all attacks, those that know it included",
+    ]
+    if entry.comparable:
+        change = "gain" if worst.difference.value > 0 else "loss"
+        said = f"a {change} is shown" if worst.shown else "no difference is shown"
+        parts += [
+            f"of the same {worst.n:,} the undefended network holds {words.rate(worst.before)} under its own attack",
+            f"difference {worst.difference.brief}, {words.probability(worst.p)}: {said}",
+        ]
     else:
-        parts.append("the undefended network's own result is invalid and not compared with")
+        parts.append("the undefended network's own result is invalid, so nothing is compared")
     limits = f" Only an upper bound: {'; '.join(judged.reasons)}." if judged.reasons else ""
     return f"{name}: {'; '.join(parts)}.{limits}"
 
@@ -149,7 +160,9 @@ def table(entries: Sequence[Entry]) -> "pandas.DataFrame":
             rows.append({**common, "way": way, "quantity": quantity, **value, "n": estimate.n, "p_holm": p})
         for one in run.detection:
             value = {key: one.get(key) for key in ("value", "low", "high")}
-            rows.append({**common, "way": one["attack"], "quantity": f"auroc of {one['score']}", **value, "n": one["n"]})
+            rows.append(
+                {**common, "way": one["attack"], "quantity": f"auroc of {one['score']}", **value, "n": one["n"]}
+            )
         facts = {f"cost of a {key}": entry.cost[key] for key in ("draw", "verdict")} | dict(run.card.get("facts", {}))
         rows += [{**common, "way": "", "quantity": key, "value": value} for key, value in facts.items()]
     columns = ["defense", "training", "seed", "way", "quantity", "value", "low", "high", "n", "p_holm", "verdict"]
@@ -163,26 +176,23 @@ def summary(entries: Sequence[Entry]) -> dict[str, dict[str, dict[str, Any]]]:
     """{defense: {run: {"clean", "transferred", "robust", "n", "gain", "verdict"}}}, shares with four digits."""
     content: dict[str, dict[str, dict[str, Any]]] = {}
     for entry in entries:
-        own: dict[str, Any] = {"verdict": entry.judged.word}
-        if CLEAN in entry.ways:
-            own["clean"] = round(entry.ways[CLEAN].after.value, 4)
-        if entry.judged.printable and entry.worst:
-            worst = entry.worst[-1]
+        own: dict[str, Any] = {"clean": round(entry.ways[CLEAN].after.value, 4), "verdict": entry.judged.word}
+        if entry.judged.printable:
+            worst = entry.hardest
             own |= {"robust": round(worst.after.value, 4), "n": worst.n}
-            if TRANSFERRED in entry.ways:
-                own["transferred"] = round(entry.ways[TRANSFERRED].after.value, 4)
+            own["transferred"] = round(entry.transferred.after.value, 4)
             if entry.comparable:
                 own["gain"] = round(worst.difference.value, 4)
-        content.setdefault(entry.run.defense, {})[entry.name.partition(", ")[2]] = own
+        content.setdefault(entry.run.defense, {})[entry.of] = own
     return content
 
 
 def _numbers(entry: Entry) -> list[tuple[str, str, Estimate, float | None]]:
     """(way, quantity, number, p) of everything that may be printed."""
     found: list[tuple[str, str, Estimate, float | None]] = []
-    if entry.undefended is not None and entry.comparable:
+    if entry.comparable:
         found.append((STATIC, "undefended", entry.undefended, None))
-    for way in (*entry.ways.values(), *entry.worst):
+    for way in entry.all_ways:
         if way.name != CLEAN and not entry.judged.printable:
             continue
         found.append((way.name, "defended", way.after, None))
@@ -202,12 +212,12 @@ def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
     static = run.rows[run.rows["way"] == STATIC]["right_mean"]
     return Entry(
         run=run,
-        name=f"{run.defense}, {run.training}" + (f", seed {run.seed}" if several else ""),
+        of=run.training + (f"/{run.seed}" if several else ""),
         judged=judge(run),
         comparable=analysis.entries[FULL, run.training].judged.printable,
         ways={name: way for name, way in ways.items() if not name.startswith(WORST)},
         worst=tuple(way for name, way in ways.items() if name.startswith(WORST)),
-        undefended=_rate(int(static.sum()), len(static)) if len(static) else None,
+        undefended=_rate(int(static.sum()), len(static)),
         corrupted=_corrupted(run),
     )
 

@@ -31,6 +31,9 @@ CHECKS = {
     "E28": "The ensemble that the literature reports must not break images that this ladder leaves standing.",
     "E29": "Adversarial images of the study's other runs must not break what the direct attack missed.",
     "E30": "Adaptive attacks must find an example that is known to be there, and that only another mask lets through.",
+    "E31": "Behind a defense, an example that is known to be there must be found.",
+    "E32": "Where other images of a batch have a say, an image must be attacked and judged among others.",
+    "E33": "Where weights are drawn, an attack on a single network says nothing of their mean.",
 }
 GLOSSARY = {
     "strategy": "which pixels a network is shown: a map that ranks them, a share to keep (or the map's own region), "
@@ -77,3 +80,9 @@ STAGES = (
     ("transfer", "transfer", "stored adversarial images of every run, tried on every other"),
     ("report", "report, metrics", "this page and its tables"),
 )
+STAGES_BESIDE = (
+    ("defend", "defended", "what a defense learns of a network", "defenses"),
+    ("attack_defended", "results_defended", "one row an image × way of attack on a defended network", "defenses"),
+    ("measure", "measures", "what a measure finds in a run", "measures"),
+)
+"""Of studies that have these: stage, what it writes, what that is, and where the page shows it."""

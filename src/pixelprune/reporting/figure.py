@@ -97,6 +97,8 @@ def panel(
             upper = [(across(p.x), up(p.high)) for p in one.points]
             canvas.area(upper, [(across(p.x), up(p.low)) for p in one.points], f"band {one.role}")
     for one in drawn:
+        if one.band and len(one.points) == 1:  # an area of no width
+            canvas.line(upper[0][0], upper[0][1], upper[0][0], up(one.points[0].low), "whisker")
         canvas.path([(across(p.x), up(p.y)) for p in one.points], f"line {one.role}")
         for p in one.points if one.marker else ():
             canvas.marker(across(p.x), up(p.y), one.marker, f"dot {one.role}")

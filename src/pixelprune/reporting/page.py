@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pixelprune.evaluation.intervals import Estimate, percent, points
 from pixelprune.reporting import (
+    defended,
     figure_background,
     figure_decomposition,
     figure_eps,
@@ -20,15 +21,17 @@ from pixelprune.reporting import (
     figure_smallest,
     palette,
     pictures,
+    sections,
     words,
 )
 from pixelprune.reporting.analysis import Analysis, Entry, corrupted
 from pixelprune.reporting.checks import matrix
 from pixelprune.reporting.collect import FULL, Pruned, Results
-from pixelprune.reporting.explained import GLOSSARY, LIMITS, STAGES
+from pixelprune.reporting.explained import GLOSSARY, LIMITS, STAGES, STAGES_BESIDE
 from pixelprune.reporting.headline import answer
-from pixelprune.reporting.judged import ORDER
+from pixelprune.reporting.judged import ORDER, Judged
 
+TEMPLATES = ("page.html.j2", "defended.html.j2", "measured.html.j2")
 SIGNS = {
     "reportable": ("✓", "pass"),
     "upper bound": ("!", "look"),
@@ -37,7 +40,13 @@ SIGNS = {
 }
 
 
-def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str, Any]) -> str:
+def render(
+    results: Results,
+    analyses: Sequence[Analysis],
+    lineage: Mapping[str, Any],
+    defenses: Sequence[defended.Entry] = (),
+    measures: Sequence[sections.Block] = (),
+) -> str:
     """The page, from results and their analysis under each threat; lineage as `write` takes it."""
     first = analyses[0]
     style = stylesheet()
@@ -49,24 +58,27 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
     eps_blocks = [block for block in eps_blocks if block[1] or block[2]]
     heat = _heat(results, first)
     keep = figure_keep.keep_shares(results, first)
-    checks = matrix(results, first)
-    page = _environment().from_string(_file("page.html.j2"))
-    sections = [
+    checks = matrix(results, first, defenses)
+    judged = [one.judged for one in (*first.entries.values(), *defenses)]
+    page = _environment().get_template(TEMPLATES[0])
+    parts = [
         ("results", "Table"), ("decomposition", "Decomposition"), ("eps", "eps"), ("keep", "Keep share"),
-        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("checks", "Checks"),
+        ("pictures", "Pictures"), ("corruptions", "Corruptions"), ("defenses", "Defenses"), ("measures", "Measures"),
+        ("checks", "Checks"),
         ("transfer", "Transfer"), ("threat", "Threat model"),
         ("lineage", "Lineage"), ("words", "Words"),
     ]  # fmt: skip
     there = {"eps": eps_blocks, "keep": keep, "corruptions": heat, "transfer": len(results.runs) > 1}
+    there |= {"defenses": defenses, "measures": measures}
     absent = {name for name, content in there.items() if not content}
     return page.render(
         answer=shown,
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        sections=[section for section in sections if section[0] not in absent],
-        passed=sum(entry.judged.passed for entry in first.entries.values()),
-        counted=sum(entry.judged.counted for entry in first.entries.values()),
-        mark=_mark(list(first.entries.values())),
+        sections=[part for part in parts if part[0] not in absent],
+        passed=sum(one.passed for one in judged),
+        counted=sum(one.counted for one in judged),
+        mark=_mark(judged),
         verdict=first.head.judged.word if first.head else None,
         focus=first.focus,
         threat_line=f"{words.ball(first.threat)}, worst of {words.attack_list(results)}",
@@ -89,9 +101,11 @@ def render(results: Results, analyses: Sequence[Analysis], lineage: Mapping[str,
         heat=heat,
         severity=figure_others.severities(results, first) if heat else None,
         **checks,
+        defended=sections.of_defenses(defenses),
+        measured=measures,
         transfer=_transfer(results, first),
         threat_rows=_threats(results),
-        stages=STAGES,
+        stages=[*STAGES[:-1], *(stage[:3] for stage in STAGES_BESIDE if there[stage[3]]), STAGES[-1]],
         data_rows=_data(results.data),
         curves=figure_others.training_curves(results),
         lineage={"params": None, "params_hash": "", "inputs": {}, "versions": {}} | dict(lineage),
@@ -121,7 +135,9 @@ def prose(text: str) -> Markup:
 
 
 def _environment() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {
         "prose": prose,
         "minus": words.minus,
@@ -137,11 +153,11 @@ def _file(name: str) -> str:
     return (files("pixelprune.reporting") / name).read_text(encoding="utf-8")
 
 
-def _mark(entries: Sequence[Entry]) -> tuple[str, str]:
+def _mark(judged: Sequence[Judged]) -> tuple[str, str]:
     """The sign of all checks together, and its class."""
-    if all(entry.judged.passed == entry.judged.counted for entry in entries):
+    if all(one.passed == one.counted for one in judged):
         return SIGNS["reportable"]
-    return SIGNS[max((entry.judged.word for entry in entries), key=ORDER.index)]
+    return SIGNS[max((one.word for one in judged), key=ORDER.index)]
 
 
 def _block(results: Results, analysis: Analysis) -> dict[str, Any]:

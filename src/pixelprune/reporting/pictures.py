@@ -196,6 +196,13 @@ def _png(picture: NDArray[np.uint8]) -> str:
 
     tile = Image.fromarray(picture)
     tile.thumbnail((LONGEST, LONGEST), Image.Resampling.NEAREST)
+    return uri(np.asarray(tile))
+
+
+def uri(picture: NDArray[np.uint8]) -> str:
+    """uint8 (H, W) or (H, W, 3), as it is."""
+    from PIL import Image
+
     buffer = io.BytesIO()
-    tile.save(buffer, "PNG", optimize=True)
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -7,7 +7,7 @@ from pixelprune.evaluation.intervals import Estimate
 from pixelprune.evaluation.worst_case import groups
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import Analysis, Comparison, corrupted, own_access, robust, share
-from pixelprune.reporting.collect import Results
+from pixelprune.reporting.collect import FULL, Results
 
 if TYPE_CHECKING:
     import pandas
@@ -133,12 +133,15 @@ def corruptions(results: Results) -> "pandas.DataFrame":
 
 
 def checks(results: Results) -> "pandas.DataFrame":
-    """A row a run x check."""
+    """A row a run x check; where there are defenses, a column names the one that was checked."""
     keys = ("id", "title", "found", "threshold", "severity", "verdict")
     rows = []
     for run in results:
         named = {"strategy": run.strategy, "training": run.training, "seed": run.seed}
         rows += [named | {key: check[key] for key in keys} for check in run.checks]
+    for one in results.defended:
+        named = {"strategy": FULL, "training": one.training, "seed": one.seed, "defense": one.defense}
+        rows += [named | {key: check[key] for key in keys} for check in one.checks]
     return _frame(rows)
 
 

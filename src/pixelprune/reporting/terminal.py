@@ -1,5 +1,6 @@
 """The result table for a terminal of 100 columns, from the tables of a finished report."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ MISSING = "–"
 SUM = "robust = none + budget + location + feature (points); only feature can speak for better features"
 MOVING = "adaptive: robust when the attacker writes everywhere and the mask answers{counts}"
 
+DEFENSES = "defenses, on the network that prunes nothing; worst: under all ways of attack, of so many images"
+NO_ROBUSTNESS = "transferred: points made on the undefended network, not a robustness number; gain: worst, in points"
+COLUMNS = ("training", "defense", "clean %", "undefended %", "transferred %", "worst %", "n", "gain", "verdict")
+
 
 def show(folder: Path, console: "Console") -> None:
     """One table a threat at its headline eps, then the path of the report. Raises ArtifactError where there is none."""
@@ -26,6 +31,11 @@ def show(folder: Path, console: "Console") -> None:
         console.print(_table(rows, decomposition))
         console.print(SUM, highlight=False)
         console.print(f"{_moving(rows)}\n", highlight=False)
+    if (folder / "defended.csv").exists():
+        rows = _defended(folder / "defended.csv")
+        console.print(DEFENSES, highlight=False, markup=False)
+        console.print(_defended_table(rows))
+        console.print(f"{NO_ROBUSTNESS}\n", highlight=False, markup=False)
     console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
 
 
@@ -48,6 +58,10 @@ def markdown(folder: Path) -> str:
             cells.append(_rate(row, "adaptive"))
             lines.append("| " + " | ".join([*cells, row["verdict"]]) + " |")
         blocks.append("\n".join([*lines, "", f"{_moving(rows)}."]))
+    if (folder / "defended.csv").exists():
+        lines = [DEFENSES, "", f"| {' | '.join(COLUMNS)} |", f"|---|---|{'--:|' * 6}---|"]
+        lines += [f"| {' | '.join(cells)} |" for cells in _defended(folder / "defended.csv")]
+        blocks.append("\n".join([*lines, "", f"{NO_ROBUSTNESS}."]))
     return "\n\n".join(blocks)
 
 
@@ -113,7 +127,7 @@ def _rate(row: "pandas.Series", name: str) -> str:
 def _half(row: "pandas.Series", name: str) -> str:
     """A rate and half the width of its interval."""
     value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
-    return MISSING if value != value else f"{percent(value)}±{100 * (high - low) / 2:.1f}"
+    return MISSING if value != value else _plus_minus(value, low, high, percent)
 
 
 def _term(terms: "pandas.DataFrame", name: str) -> str:
@@ -121,7 +135,49 @@ def _term(terms: "pandas.DataFrame", name: str) -> str:
     if name not in terms.index:
         return MISSING
     row = {key: float(terms.loc[name, key]) for key in ("value", "value_low", "value_high")}  # type: ignore[arg-type]
-    return f"{points(row['value'])}±{100 * (row['value_high'] - row['value_low']) / 2:.1f}"
+    return _plus_minus(row["value"], row["value_low"], row["value_high"], points)
+
+
+def _defended(path: Path) -> list[list[str]]:
+    """The cells of COLUMNS, a row a defended run; a seed is named where there are several."""
+    table = _read(path)
+    several = table["seed"].nunique() > 1
+    found = []
+    for (training, seed, defense), rows in table.groupby(["training", "seed", "defense"], sort=False):
+        numbers = rows.set_index(["way", "quantity"])
+        worst = [way for way in rows["way"].dropna() if way.startswith("worst of ")]
+        hardest = worst[-1] if worst else ""
+        wanted = (("clean", "defended"), ("static", "undefended"), ("transferred", "defended"), (hardest, "defended"))
+        own = [numbers.loc[key] if key in numbers.index else None for key in wanted]
+        gain = numbers.loc[hardest, "difference"] if (hardest, "difference") in numbers.index else None
+        found.append([
+            f"{training}/{seed}" if several else training, defense,
+            *(MISSING if one is None else _plus_minus(one["value"], one["low"], one["high"], percent) for one in own),
+            hardest.removeprefix("worst of ") or MISSING,
+            MISSING if gain is None else _plus_minus(gain["value"], gain["low"], gain["high"], points), rows["verdict"].iloc[0],
+        ])  # fmt: skip
+    return found
+
+
+def _defended_table(rows: list[list[str]]) -> Any:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in COLUMNS:
+        if name in ("training", "defense"):
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(escape, row[:-1]), f"[{STYLES[row[-1]]}]{row[-1]}[/]")
+    return table
+
+
+def _plus_minus(value: float, low: float, high: float, text: Callable[[float], str]) -> str:
+    """A number and half the width of its interval."""
+    return f"{text(value)}±{100 * (high - low) / 2:.1f}"
 
 
 def _read(path: Path, empty_is_fine: bool = False) -> "pandas.DataFrame":
