@@ -1,7 +1,7 @@
 """Every number of a defense, each with its interval and n, and in one sentence what is left of its promise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pixelprune.evaluation.bootstrap import mean_interval
@@ -72,7 +72,7 @@ class Entry:
     ways: Mapping[str, Way]
     """Without the worst cases."""
     worst: tuple[Way, ...]
-    """One for each number of images, most first: the last has all ways."""
+    """One for each number of images that a way got which knows the defense, most first: the last has all ways."""
     undefended: Estimate
     """Under its own attack, all images of the comparison."""
     corrupted: Corrupted | None
@@ -89,6 +89,11 @@ class Entry:
     def hardest(self) -> Way:
         """The worst case over all ways, on the images that all of them saw."""
         return self.worst[-1]
+
+    def knowing(self, worst: Way) -> list[str]:
+        """The ways that look at the defended network itself, and saw all images of this worst case."""
+        known = (way for name, way in self.ways.items() if name not in (CLEAN, STATIC, TRANSFERRED))
+        return [way.name for way in known if way.n >= worst.n]
 
     @property
     def cost(self) -> Mapping[str, float]:
@@ -210,7 +215,7 @@ def _numbers(entry: Entry) -> list[tuple[str, str, Estimate, float | None]]:
 def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
     ways = {one["way"]: _way(one, run) for one in run.compared}
     static = run.rows[run.rows["way"] == STATIC]["right_mean"]
-    return Entry(
+    entry = Entry(
         run=run,
         of=run.training + (f"/{run.seed}" if several else ""),
         judged=judge(run),
@@ -220,6 +225,8 @@ def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
         undefended=_rate(int(static.sum()), len(static)),
         corrupted=_corrupted(run),
     )
+    # Where the transferred points alone saw so many images, there is no worst case to speak of.
+    return replace(entry, worst=tuple(one for one in entry.worst if entry.knowing(one)))
 
 
 def _way(one: Mapping[str, Any], run: Defended) -> Way:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas
 
 from pixelprune.evaluation.intervals import Rate, percent
-from pixelprune.reporting import words
 from pixelprune.reporting.defended import Entry
 from pixelprune.reporting.figure import Axis, Figure, Point, Series, panel
 
@@ -41,8 +40,7 @@ def plateau(entries: Sequence[Entry]) -> Figure | None:
                 for (draws, way), rate in zip(chain, shares, strict=True)
             ]
             if name != PLAIN:
-                steps = " → ".join(percent(rate.share) for rate in shares)
-                found.append(f"{entry.name} ({name}): {steps} %")
+                found.append(f"{entry.name} {percent(shares[0].share)} → {percent(shares[-1].share)} %")
         text = "; ".join(f"{one.label}: " + ", ".join(percent(p.y) for p in one.points) for one in series)
         axis = Axis("draws a step", ticks)
         panels.append(panel(f"plateau-{entry.run.place.replace('/', '-')}", entry.name, series, axis, description=text))
@@ -50,7 +48,7 @@ def plateau(entries: Sequence[Entry]) -> Figure | None:
         return None
     return Figure(
         name="plateau",
-        title=f"Standing as the attack averages over more draws: {words.listed(found)}",
+        title=f"Standing, from the fewest to the most draws a step: {'; '.join(found)}",
         description="Images that stand against the draws behind each step of the attack, a panel a defense",
         panels=tuple(panels),
         columns=("defense", "way", "draws a step", "standing, %", "n"),

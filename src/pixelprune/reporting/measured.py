@@ -186,5 +186,7 @@ def _flat(content: Mapping[str, Any], path: str, n: int | None) -> Iterator[tupl
         own = f"{path}.{key}" if path else key
         if isinstance(value, Mapping):
             yield from _flat(value, own, n)
+        elif value is None:
+            yield own, Value(None, n=n)
         elif (found := number(value)) is not None:
             yield own, Value(found, n=None if key in COUNTS else n, share=key in ALONE)

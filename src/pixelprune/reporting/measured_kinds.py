@@ -25,8 +25,8 @@ ABOUT = {
     "right, changed: the class is another one. To ignore what a low-pass filter takes away is neither good nor bad by "
     "itself: the task decides.",
     "low_pass": "Accuracy on low-passed images. LP-AUC: mean accuracy over the radii; ρ50: the smallest radius with "
-    "half of what clean accuracy is above chance. To do without fine detail is neither good nor bad by itself: the task "
-    "decides.",
+    "half of what clean accuracy is above chance. To do without fine detail is neither good nor bad by itself: the "
+    "task decides.",
     "fourier": "Error where a wave of one frequency is added to the images. A low error is not robustness: an attacker "
     "does not keep to waves.",
     "corruptions": "Accuracy under corruptions made as in CIFAR-10-C. mCE: the error of each corruption as a share of "
@@ -105,7 +105,10 @@ def corruptions(results: Results, analysis: Analysis, found: Sequence[Finding]) 
 
 def map_quality(results: Results, analysis: Analysis, found: Sequence[Finding]) -> Shown:
     """How each baseline ranks the maps, and how far the baselines agree."""
-    sentences = [f"`{one.place}`: {one.summary['baselines']}." for one in found if "baselines" in one.summary]
+    said: dict[str, list[str]] = {}
+    for one in found:
+        said.setdefault(str(one.summary["baselines"]), []).append(f"`{one.place}`")
+    sentences = [f"{', '.join(places)}: {text}." for text, places in said.items()]
     folds = [Fold(f"Maps of {one.place}", (_ranking(one), _agreement(one))) for one in found]
     return Shown(tuple(sentences), folds=tuple(folds))
 

@@ -18,22 +18,23 @@ BUDGET = 750_000
 SIDE = 256
 """Pixels that a small picture is scaled up to, at most, by a whole number."""
 WITHOUT_IMAGES = {
-    "surface": "the decision surface of single images side by side: blue where the class is right, orange where it is "
+    "surface": "The decision surface of single images side by side: blue where the class is right, orange where it is "
     "not, black the boundary; to the right the adversarial direction, up the random one",
-    "heat": "the error at each frequency, zero in the middle, white where all are wrong",
-    "universal": "the universal perturbation, scaled to its largest value; grey is no change",
+    "heat": "The error at each frequency, zero in the middle, white where all are wrong",
+    "universal": "The universal perturbation, scaled to its largest value; grey is no change",
 }
 """Pictures of measures that hold no pixel of the data set, whatever its terms are."""
 OTHERS = {
-    "filtered": "the first image low-passed, then high-passed, at each radius; ideal, then Gaussian filter",
-    "maps": "a row an image: itself, then its maps",
+    "filtered": "The first image low-passed, then high-passed, at each radius; ideal, then Gaussian filter",
+    "maps": "A row an image: itself, then its maps",
 }
 
 
 @dataclass(frozen=True)
 class Picture:
-    title: str
-    alt: str
+    place: str
+    """Of the run."""
+    caption: str
     uri: str
     width: int
     height: int
@@ -50,6 +51,8 @@ class Block:
     figures: tuple[Any, ...]
     folds: tuple[Fold, ...]
     pictures: tuple[Picture, ...]
+    """Of the training that the first screen speaks of."""
+    other_pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,16 @@ def of_measures(results: Results, analysis: Analysis) -> Measures:
         kind = found[0].kind
         shown = measured_kinds.SHOWN.get(kind, lambda *_: measured.Shown())(results, analysis, found)
         own = {one.place: measured.flat(one.summary) | dict(shown.values.get(one.place, {})) for one in found}
-        drawn = []
-        for one in found:
+        drawn: tuple[list[Picture], list[Picture]] = [], []
+        for one in sorted(found, key=lambda one: one.training != analysis.training):
             for key, picture in one.pictures().items():
                 if key in WITHOUT_IMAGES or pictures.allowed(results):
                     made = _picture(one.place, key, np.asarray(picture))
                     left -= len(made.uri)
-                    drawn += [made] if left >= 0 else []
+                    drawn[one.training != analysis.training].extend([made] if left >= 0 else [])
         table = measured.over_runs(kind, own)
         about = measured_kinds.ABOUT.get(kind, "")
-        blocks.append(Block(name, about, shown.sentences, table, shown.figures, shown.folds, tuple(drawn)))
+        blocks.append(Block(name, about, shown.sentences, table, shown.figures, shown.folds, *map(tuple, drawn)))
         values[name] = own | ({"": shown.values[""]} if "" in shown.values else {})
     return Measures(tuple(blocks), values)
 
@@ -114,5 +117,6 @@ def _facts(entry: defenses.Entry) -> str:
 def _picture(place: str, key: str, picture: NDArray[np.uint8]) -> Picture:
     height, width = picture.shape[:2]
     zoom = max(1, SIDE // max(height, width))
-    alt = f"{place}: {WITHOUT_IMAGES.get(key) or OTHERS.get(key, key)}"
-    return Picture(place, alt, pictures.uri(picture), zoom * width, zoom * height)
+    return Picture(
+        place, WITHOUT_IMAGES.get(key) or OTHERS.get(key, key), pictures.uri(picture), zoom * width, zoom * height
+    )

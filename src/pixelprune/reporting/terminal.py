@@ -154,7 +154,8 @@ def _defended(path: Path) -> list[list[str]]:
             f"{training}/{seed}" if several else training, defense,
             *(MISSING if one is None else _plus_minus(one["value"], one["low"], one["high"], percent) for one in own),
             hardest.removeprefix("worst of ") or MISSING,
-            MISSING if gain is None else _plus_minus(gain["value"], gain["low"], gain["high"], points), rows["verdict"].iloc[0],
+            MISSING if gain is None else _plus_minus(gain["value"], gain["low"], gain["high"], points),
+            rows["verdict"].iloc[0],
         ])  # fmt: skip
     return found
 
@@ -165,13 +166,14 @@ def _defended_table(rows: list[list[str]]) -> Any:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in COLUMNS:
-        if name in ("training", "defense"):
-            table.add_column(name, overflow="fold")
-        else:
-            table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(escape, row[:-1]), f"[{STYLES[row[-1]]}]{row[-1]}[/]")
+    table.add_column(COLUMNS[1], overflow="fold")
+    for name in COLUMNS[2:]:
+        table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
+    for training in dict.fromkeys(row[0] for row in rows):
+        table.add_row(f"[dim]{escape(training)}:[/]")
+        for _, *cells, word in (row for row in rows if row[0] == training):
+            table.add_row(*map(escape, cells), f"[{STYLES[word]}]{word}[/]")
+        table.add_section()
     return table
 
 
