@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pixelprune.reporting import collect
+from pixelprune.reporting.analysis import Analysis, analyze
 from pixelprune.reporting.collect import Results, ThreatEntry
 from pixelprune.reporting.write import write
 from reporting import synthetic
@@ -74,3 +75,12 @@ def study(tmp_path: Path) -> Study:
         return read(tmp_path, seeds=seeds, **grid)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Analysis]:
+    """Three strategies under one training, for what stands beside their results."""
+    root = tmp_path_factory.mktemp("few")
+    synthetic.write(root, strategies=FEW, trainings=ADVERSARIAL, count=32, attacked=24)
+    results = read(root, strategies=FEW, trainings=ADVERSARIAL)
+    return results, analyze(results, results.threats["linf"])

@@ -14,51 +14,57 @@ from rich.console import Console
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation.check import check
 from pixelprune.evaluation.intervals import clopper_pearson
+from pixelprune.reporting import beside as files
 from pixelprune.reporting import defended, figure_defended, terminal
-from pixelprune.reporting.analysis import analyze
+from pixelprune.reporting.analysis import Analysis, analyze
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.defended import Entry
 from pixelprune.reporting.page import render
 from pixelprune.reporting.write import write
 from reporting import synthetic
 from reporting import synthetic_beside as beside
-from reporting.conftest import ADVERSARIAL, FEW, LINEAGE, Study, read, with_failed
-from reporting.test_report_page import (
-    Page,
-    test_every_figure_has_its_numbers,
-    test_every_picture_speaks,
-    test_headings_go_down_one_step_at_a_time,
-    test_it_loads_nothing,
-    test_it_runs_nothing,
-    test_landmarks_language_and_anchors,
-    test_tables_have_captions_and_scopes,
-)
+from reporting import test_report_page as whole
+from reporting.conftest import ADVERSARIAL, FEW, LINEAGE, read, with_failed
 
 FAILED = check("E17", "it computes no gradient", "it computes gradients", "none", "F", False)
 WARNED = check("E16", "more draws find no more", "10 under mean_20, 6 under mean_50", "1 image", "W", False)
 
 Defend = Callable[..., Results]
+Entries = Callable[[Results], list[Entry]]
+Drawn = Callable[[Results], str]
 
 
 @pytest.fixture
-def defend(study: Study, tmp_path: Path) -> Defend:
-    """The study with `rain` around its network, as the words say; and with all that `also` names."""
+def defend(few: tuple[Results, Analysis], tmp_path: Path) -> Defend:
+    """A study with `rain` around its network, as the words say; and with all that `also` names."""
 
     def make(also: dict[str, dict[str, Any]] | None = None, **named: Any) -> Results:
-        study(count=32, attacked=24)
-        for name, own in ({"rain": named} | (also or {})).items():
+        defenses = {"rain": named} | (also or {})
+        for name, own in defenses.items():
             beside.defend(tmp_path, f"none/adversarial/0/{name}", **own)
-        return read(tmp_path, strategies=FEW, trainings=ADVERSARIAL, defenses=("rain", *(also or {})))
+        return replace(few[0], defended=files.defended(tmp_path, "none", ["adversarial"], [0], defenses))
 
     return make
 
 
-def entries(results: Results) -> list[Entry]:
-    return defended.analyze(results, analyze(results, results.threats["linf"]))
+@pytest.fixture
+def entries(few: tuple[Results, Analysis]) -> Entries:
+    return lambda results: defended.analyze(results, few[1])
 
 
-def page(results: Results) -> str:
-    return render(results, [analyze(results, results.threats["linf"])], {}, entries(results))
+@pytest.fixture
+def page(few: tuple[Results, Analysis]) -> Drawn:
+    return lambda results: render(results, [few[1]], {}, defended.analyze(results, few[1]))
+
+
+def whole_and_sound(found: whole.Page, text: str) -> None:
+    whole.test_it_loads_nothing(found)
+    whole.test_it_runs_nothing(found)
+    whole.test_every_picture_speaks(found)
+    whole.test_every_figure_has_its_numbers(found, text)
+    whole.test_tables_have_captions_and_scopes(found)
+    whole.test_headings_go_down_one_step_at_a_time(found)
+    whole.test_landmarks_language_and_anchors(found)
 
 
 def section(text: str) -> str:
@@ -66,7 +72,7 @@ def section(text: str) -> str:
     return text[start : text.index("</section>", start)]
 
 
-def test_the_sentence_has_every_number_that_is_left(defend: Defend) -> None:
+def test_the_sentence_has_every_number_that_is_left(defend: Defend, entries: Entries) -> None:
     (entry,) = entries(defend())
     said = defended.sentence(entry)
     assert said.startswith(
@@ -80,7 +86,9 @@ def test_the_sentence_has_every_number_that_is_left(defend: Defend) -> None:
 
 
 @pytest.mark.parametrize(("left", "before", "kind"), [(30, 0, "gain"), (0, 30, "loss")])
-def test_a_change_is_named_where_it_is_shown(defend: Defend, left: int, before: int, kind: str) -> None:
+def test_a_change_is_named_where_it_is_shown(
+    defend: Defend, entries: Entries, left: int, before: int, kind: str
+) -> None:
     counts = {"clean": (40, 40), "static": (before, 40), "transferred": (38, 40), "fast": (left, 40)}
     (entry,) = entries(defend(counts=counts, declares=()))
     assert entry.hardest.difference.value == pytest.approx((left - before) / 40)
@@ -88,7 +96,7 @@ def test_a_change_is_named_where_it_is_shown(defend: Defend, left: int, before: 
     assert defended.sentence(entry).endswith(f"p < 0.001: a {kind} is shown.")
 
 
-def test_worst_cases_count_the_ways_that_saw_as_many_images(defend: Defend) -> None:
+def test_worst_cases_count_the_ways_that_saw_as_many_images(defend: Defend, entries: Entries) -> None:
     results = defend({"reversal": {"counts": beside.REVERSAL, "declares": ("randomised", "dynamic", "batch_coupled")}})
     rain, reversal = entries(results)
     assert [(way.n, way.after.value) for way in rain.worst] == [(40, 0.25), (20, 0.3), (8, 0.375)]
@@ -99,7 +107,7 @@ def test_worst_cases_count_the_ways_that_saw_as_many_images(defend: Defend) -> N
     assert (rain.declares, reversal.declares) == ("randomised", "batch coupled, dynamic, randomised")
 
 
-def test_an_invalid_defense_has_no_number_under_attack(defend: Defend) -> None:
+def test_an_invalid_defense_has_no_number_under_attack(defend: Defend, page: Drawn, entries: Entries) -> None:
     results = defend(checks=[*beside.PASSED[1:], FAILED], detection=[AUROC])
     (entry,) = entries(results)
     assert entry.judged.word == "invalid"
@@ -110,7 +118,7 @@ def test_an_invalid_defense_has_no_number_under_attack(defend: Defend) -> None:
     )
     shown = section(page(results))
     assert "✕ not printed" in shown and "invalid" in shown
-    for number in ("60.0", "37.5", "25.0<small>", "0.710"):
+    for number in ("43.3, 75.1", "37.5", "25.0<small>", "0.710"):
         assert number not in shown, number
     found = defended.table([entry])
     assert set(found.loc[found["n"].notna() & (found["quantity"] == "defended"), "way"]) == {"clean", "corruptions"}
@@ -119,7 +127,7 @@ def test_an_invalid_defense_has_no_number_under_attack(defend: Defend) -> None:
     assert figure_defended.plateau([entry]) is None
 
 
-def test_a_warning_or_a_check_that_did_not_run_makes_an_upper_bound(defend: Defend) -> None:
+def test_a_warning_or_a_check_that_did_not_run_makes_an_upper_bound(defend: Defend, entries: Entries) -> None:
     not_run = {**FAILED, "verdict": "not run"}
     for checks, reason in (
         ([beside.PASSED[0], WARNED], "E16 more draws"),
@@ -131,13 +139,14 @@ def test_a_warning_or_a_check_that_did_not_run_makes_an_upper_bound(defend: Defe
         assert "Only an upper bound: " in defended.sentence(entry) and reason in defended.sentence(entry)
 
 
-def test_nothing_is_compared_with_an_invalid_network(defend: Defend) -> None:
+def test_nothing_is_compared_with_an_invalid_network(defend: Defend, page: Drawn, entries: Entries) -> None:
     results = with_failed(defend(), {"none"})
-    (entry,) = entries(results)
+    analysis = analyze(results, results.threats["linf"])
+    (entry,) = found_entries = defended.analyze(results, analysis)
     assert not entry.comparable
     assert "the undefended network's own result is invalid, so nothing is compared" in defended.sentence(entry)
     assert "difference" not in defended.sentence(entry)
-    shown = section(page(results))
+    shown = section(render(results, [analysis], {}, found_entries))
     assert "15.7, 84.3" not in shown and "37.5" in shown
     found = defended.table([entry])
     assert set(found.loc[found["quantity"].isin(["undefended", "difference"]), "way"]) == {"clean", "corruptions"}
@@ -146,7 +155,7 @@ def test_nothing_is_compared_with_an_invalid_network(defend: Defend) -> None:
 AUROC = {"attack": "transferred", "score": "entropy", "value": 0.71, "low": 0.62, "high": 0.8, "n": 80}
 
 
-def test_the_table_has_a_row_a_number(defend: Defend) -> None:
+def test_the_table_has_a_row_a_number(defend: Defend, entries: Entries) -> None:
     (entry,) = entries(defend(facts={"parameters_after": 188000}, detection=[AUROC]))
     found = defended.table([entry]).set_index(["way", "quantity"])
     assert found.index.is_unique
@@ -170,7 +179,7 @@ def test_the_table_has_a_row_a_number(defend: Defend) -> None:
     assert found.loc[("", "parameters_after"), "value"] == 188000
 
 
-def test_the_plateau_is_of_common_images(defend: Defend) -> None:
+def test_the_plateau_is_of_common_images(defend: Defend, entries: Entries) -> None:
     results = defend({"taylor": {"counts": {"clean": (4, 8), "static": (1, 8), "transferred": (2, 8), "fast": (1, 8)}}})
     figure = figure_defended.plateau(entries(results))
     assert figure is not None and len(figure.panels) == 1
@@ -185,7 +194,7 @@ def test_the_plateau_is_of_common_images(defend: Defend) -> None:
     assert figure.title == "Standing, from the fewest to the most draws a step: rain, adversarial 100.0 → 37.5 %"
 
 
-def test_the_page_is_as_good_as_without(defend: Defend) -> None:
+def test_the_page_is_as_good_as_without(defend: Defend, page: Drawn) -> None:
     results = defend(
         {
             "bayes": {
@@ -198,13 +207,8 @@ def test_the_page_is_as_good_as_without(defend: Defend) -> None:
         detection=[AUROC],
     )
     text = page(results)
-    found = Page(text)
-    for test in (
-        test_it_loads_nothing, test_it_runs_nothing, test_every_picture_speaks, test_tables_have_captions_and_scopes,
-        test_headings_go_down_one_step_at_a_time, test_landmarks_language_and_anchors,
-    ):  # fmt: skip
-        test(found)
-    test_every_figure_has_its_numbers(found, text)
+    found = whole.Page(text)
+    whole_and_sound(found, text)
     shown = section(text)
     assert "not a robustness number" in shown and "95.0 → 90.0" in shown and "40 → 50" in shown
     assert "× 1.25<small>a draw</small>× 62.5<small>50 draws decide</small>" in shown
@@ -221,12 +225,12 @@ def test_without_defenses_nothing_is_written_of_them(finished: Path) -> None:
     assert 'id="defenses"' not in text and 'id="measures"' not in text and "attack_defended" not in text
 
 
-def test_a_missing_file_is_named(defend: Defend, tmp_path: Path) -> None:
-    defend()
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    beside.defend(tmp_path, "none/adversarial/0/rain")
     gone = tmp_path / "results_defended/none/adversarial/0/rain/compared.json"
     gone.unlink()
     with pytest.raises(ArtifactError, match=f"{re.escape(str(gone))}: no such file"):
-        read(tmp_path, strategies=FEW, trainings=ADVERSARIAL, defenses=("rain",))
+        files.defended(tmp_path, "none", ["adversarial"], [0], ["rain"])
 
 
 def test_what_is_written_and_shown_in_a_terminal(tmp_path: Path) -> None:
@@ -259,9 +263,9 @@ def test_what_is_written_and_shown_in_a_terminal(tmp_path: Path) -> None:
     assert before == {path: path.read_bytes() for path in report.iterdir()}
 
 
-def test_hostile_names_of_defenses_stay_text(defend: Defend) -> None:
+def test_hostile_names_of_defenses_stay_text(defend: Defend, page: Drawn) -> None:
     results = defend(facts={"<script>": 1.0})
     odd = replace(results.defended[0], defense="<script>alert(1)</script>")
     text = page(replace(results, defended=[odd]))
-    test_it_runs_nothing(Page(text))
+    whole.test_it_runs_nothing(whole.Page(text))
     assert "&lt;script&gt;alert(1)" in text
