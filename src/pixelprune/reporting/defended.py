@@ -163,7 +163,7 @@ def table(entries: Sequence[Entry]) -> "pandas.DataFrame":
         for way, quantity, estimate, p in _numbers(entry):
             value = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
             rows.append({**common, "way": way, "quantity": quantity, **value, "n": estimate.n, "p_holm": p})
-        for one in run.detection:
+        for one in run.detection if entry.judged.printable else ():
             value = {key: one.get(key) for key in ("value", "low", "high")}
             rows.append(
                 {**common, "way": one["attack"], "quantity": f"auroc of {one['score']}", **value, "n": one["n"]}
