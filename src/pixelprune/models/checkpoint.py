@@ -6,9 +6,9 @@ none of it runs) and archives of NumPy.
 
 import difflib
 import io
-import os
 import zipfile
 from collections.abc import Collection, Mapping
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Any
 
@@ -79,7 +79,7 @@ def load_into(network: nn.Module, tensors: Mapping[str, Tensor], place: str) -> 
 def renamed(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """Under the names that the most of are wanted: without prefixes that all share, or behind one of the network's."""
     parts = [name.split(".") for name in tensors]
-    shared = len(os.path.commonprefix([words[:-1] for words in parts]))
+    shared = sum(1 for _ in takewhile(lambda words: len(set(words)) == 1, zip(*(words[:-1] for words in parts))))
     bare = [[".".join(words[drop:]) for words in parts] for drop in range(shared + 1)]
     before = dict.fromkeys(["", *(f"{name.split('.')[0]}." for name in wanted)])
     choices = [[prefix + name for name in names] for names in bare for prefix in before]

@@ -30,14 +30,14 @@ class RobustBench(NetworkOptions):
 
         Raises PixelpruneError where the package is missing, ParamsError where it has no such model.
         """
-        zoo = _zoo()[self.dataset].get(self.threat, {})
-        if self.model not in zoo:
+        models = zoo()[self.dataset].get(self.threat, {})
+        if self.model not in models:
             raise ParamsError(
                 f"network robustbench: no model {self.model!r} for {self.dataset} and {self.threat}"
-                f"{near(self.model, list(zoo))}. There is: {', '.join(zoo) or 'none'}."
+                f"{near(self.model, list(models))}. There is: {', '.join(models) or 'none'}."
             )
         with drawn_from(generator):
-            network: nn.Module = zoo[self.model]["model"]()
+            network: nn.Module = models[self.model]["model"]()
             last = last_linear(network)
             if last.out_features != classes:
                 (name,) = (name for name, module in network.named_modules() if module is last)
@@ -45,7 +45,7 @@ class RobustBench(NetworkOptions):
         return network
 
 
-def _zoo() -> dict[str, dict[str, dict[str, dict[str, type[nn.Module]]]]]:
+def zoo() -> dict[str, dict[str, dict[str, dict[str, type[nn.Module]]]]]:
     """data set -> threat -> model -> {"model": what builds it}."""
     compat.torchvision()  # which robustbench imports, and which may fail where ours knows the cure
     try:
@@ -56,5 +56,6 @@ def _zoo() -> dict[str, dict[str, dict[str, dict[str, type[nn.Module]]]]]:
             "pip install git+https://github.com/RobustBench/robustbench, in whose README its own needs stand."
         ) from None
     return {
-        data.value: {threat.value: dict(zoo) for threat, zoo in lists.items()} for data, lists in model_dicts.items()
+        data.value: {threat.value: dict(models) for threat, models in lists.items()}
+        for data, lists in model_dicts.items()
     }

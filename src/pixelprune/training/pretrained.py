@@ -102,9 +102,9 @@ class Pretrained(Validated):
         """Says it plainly where only the number of classes is wrong. Raises ParamsError."""
         head = _head(network)
         rows = checkpoint.renamed(tensors, network.state_dict()).get(f"{head}.weight")
-        if rows is None or len(rows) == len(outputs):
+        if rows is None or rows.shape[1:] != network.get_parameter(f"{head}.weight").shape[1:]:
             return
-        if rows.shape[1:] == network.get_parameter(f"{head}.weight").shape[1:]:
+        if len(rows) != len(outputs):
             asked = "that are named in classes" if self.classes else "of the data set"
             raise ParamsError(
                 f"{self.weights}: found weights of {len(rows)} classes, expected the {len(outputs)} {asked}. "
