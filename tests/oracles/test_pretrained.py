@@ -89,13 +89,12 @@ def bare(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     ],
     ids=["no prefix", "module", "two prefixes", "no counts", "nested", "nested, module"],
 )
-@pytest.mark.parametrize("name", ["resnet20", "resnet18"])
 def test_weights_of_others_are_found_under_their_names(
-    name: str, written: Callable[[dict[str, Tensor]], dict[str, Any]], tmp_path: Path
+    written: Callable[[dict[str, Tensor]], dict[str, Any]], tmp_path: Path
 ) -> None:
-    network, path = trained({"name": name}), tmp_path / "weights.pt"
+    network, path = trained({"name": "resnet20"}), tmp_path / "weights.pt"
     torch.save(written(network.state_dict()), path)
-    taken = given(path, architecture={"name": name}, mean=list(MEAN), std=list(STD)).network(CLASSES)
+    taken = given(path, architecture={"name": "resnet20"}, mean=list(MEAN), std=list(STD)).network(CLASSES)
     normalized = (IMAGES - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
     torch.testing.assert_close(taken(IMAGES), network[1](normalized), rtol=1e-5, atol=1e-5)  # type: ignore[index]
 
@@ -168,7 +167,7 @@ def test_wrong_names_are_told_with_the_nearest(tmp_path: Path) -> None:
         "unknown 8.weihgt (near: 8.weight). Name the architecture that they were trained in."
     )
     said = refused(given(path, architecture={"name": "resnet20"}))
-    assert "missing 1.bn1.bias" in said and "; unknown 0.mean" in said and said.count(" more") == 2
+    assert "missing 1.bn1.bias" in said and "; unknown 1.weight" in said and said.count(" more") == 2
 
 
 def test_a_lacking_statistic_is_missed(tmp_path: Path) -> None:
