@@ -1,8 +1,8 @@
-"""ResNet-20, the network for CIFAR that most published checkpoints of a quarter of a million weights are of.
+"""ResNet-20 in its form for CIFAR, as public checkpoints hold it: a quarter of a million weights.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2, arXiv:1512.03385: three
 stages of three blocks, 16, 32 and 64 channels wide; shortcuts without weights (option A), which read every second pixel
-and fill new channels with zeros, half of them on each side. Layers are called as in public checkpoints of it.
+and fill new channels with zeros, half of them on each side. Layers are called as those do.
 """
 
 from typing import Literal

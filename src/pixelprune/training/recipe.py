@@ -15,7 +15,7 @@ class Validated(Options):
     """A way to come by weights: whichever it is, they are measured on the validation images."""
 
     name: str
-    validation_images: int = Field(200, ge=1, description="Validation images attacked after each epoch.")
+    validation_images: int = Field(200, ge=1, description="Validation images that are attacked for the curve.")
     validation_steps: int = Field(5, ge=1, description="PGD steps of that attack.")
 
     @property
