@@ -27,6 +27,7 @@ READS_ONE_CATALOG = {
     ("harness", "corruptions"),
     ("measures", "corruptions"),
     ("measures", "maps"),
+    ("training", "models"),
 }
 
 FILES = sorted(SRC.rglob("*.py"))
