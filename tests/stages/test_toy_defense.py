@@ -45,7 +45,9 @@ def test_one_file_and_one_line(study: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     out = study / "results_defended/none/natural/0/dithered"
     rows = pandas.read_parquet(out / "rows.parquet")
-    assert {"clean", "static", "transferred", "mean_2", "mean_3", "mean_4", "plain", "square", "rays"} == set(rows["way"])
+    assert {"clean", "static", "transferred", "mean_2", "mean_3", "mean_4", "plain", "square", "rays"} == set(
+        rows["way"]
+    )
     assert (rows[rows["way"] == "mean_4"]["draws"] == 4).all()
     assert json.loads((out / "card.json").read_text())["declares"]["randomised"] is True
     checks = {check["id"]: check["verdict"] for check in json.loads((out / "checks.json").read_text())}

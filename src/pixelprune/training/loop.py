@@ -152,20 +152,29 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
 
 
 def _augmented(data: Images, chosen: Tensor, task: Task, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    training = task.training
-    height, width = data.images.shape[2:]
-    rows, columns = augment.positions(
-        len(chosen), height, width, shift=training.shift, flip=training.flip, generator=generator
-    )
-    rows, columns = rows.to(chosen.device), columns.to(chosen.device)
-    images = augment.gather(data.images[chosen], rows, columns).float() / 255
-    if training.light:
-        images = augment.relight(images, training.light, generator)
+    images, rows, columns = _moved(data.images[chosen], task.training, generator)
     redrawn = task.masks == "redrawn"
     masks = data.masks[torch.randint(len(data), chosen.shape, generator=generator) if redrawn else chosen]
     if task.masks == "move":
         masks = augment.gather(masks, rows, columns)
     return images.contiguous(memory_format=torch.channels_last), data.labels[chosen], masks
+
+
+def augmented(images: Tensor, training: TrainingOptions, generator: torch.Generator) -> Tensor:
+    """Images uint8 (N, 3, H, W) as the training sees them: float32 in [0, 1]."""
+    return _moved(images, training, generator)[0]
+
+
+def _moved(images: Tensor, training: TrainingOptions, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """And where each row and column of the new images comes from, as augment.positions says."""
+    rows, columns = augment.positions(
+        len(images), *images.shape[2:], shift=training.shift, flip=training.flip, generator=generator
+    )
+    rows, columns = rows.to(images.device), columns.to(images.device)
+    moved = augment.gather(images, rows, columns).float() / 255
+    if training.light:
+        moved = augment.relight(moved, training.light, generator)
+    return moved, rows, columns
 
 
 def validate(network: nn.Module, data: Images, fill: FillOptions, training: Validated, seed: int) -> dict[str, float]:
