@@ -192,6 +192,16 @@ def test_one_step_goes_against_the_gradient(norm: str) -> None:
     torch.testing.assert_close(found, images - 2 / 255 * unit, atol=1e-6, rtol=0)
 
 
+def test_the_search_starts_anywhere_within_the_radius_or_at_the_image() -> None:
+    model, images = network(), 0.3 + 0.4 * rand(N, 3, SIDE, SIDE)
+    tiny = 1e-6
+    for options, largest in ((small(steps=1, step=tiny), 16 / 255), (small(steps=1, step=tiny, random_start=False), 0)):
+        found = options.reversed(images, model, learned(options, model), Draws.of(IDS, 0))
+        change = (found - images).abs()
+        assert change.max() == pytest.approx(largest, rel=0.02, abs=2 * tiny)
+        assert change.mean() == pytest.approx(largest / 2, rel=0.1, abs=2 * tiny)
+
+
 def test_the_search_lowers_the_loss_it_searches_by() -> None:
     """Over other views than those of the search, on the average of many; a change the other way raises it."""
     model, images = network(), 0.3 + 0.4 * rand(N, 3, SIDE, SIDE)

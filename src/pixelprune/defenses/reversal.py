@@ -132,6 +132,5 @@ def _steepest(grad: Tensor, ball: Ball) -> Tensor:
     if not grad.requires_grad:
         return straight
     whole = L2Ball(eps=1)
-    length = whole.length(straight).view(-1, 1, 1, 1)
-    smooth = length * whole.steepest(torch.where(length > 0, grad, 1))  # nowhere to go: no derivative, rather than nan
+    smooth = whole.length(straight).view(-1, 1, 1, 1) * whole.steepest(grad)
     return straight + (smooth - smooth.detach())
