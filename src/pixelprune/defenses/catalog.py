@@ -5,5 +5,6 @@ from typing import Annotated
 from pydantic import Field
 
 from pixelprune.defenses.rain import Rain
+from pixelprune.defenses.taylor import Taylor
 
-Defense = Annotated[Rain, Field(discriminator="name")]
+Defense = Annotated[Rain | Taylor, Field(discriminator="name")]

@@ -69,7 +69,7 @@ def staying(
         stay[order[:lowest]] = False
         parts = list(stay.split([group.size for group in groups]))
         for part, score in zip(parts, scores):
-            part[score.argmax()] = True
+            part[int(score.argmax())] = True
         return parts
 
     def enough(lowest: int) -> bool:
@@ -95,6 +95,19 @@ def removed(network: nn.Module, groups: list[Group], stay: list[Tensor], height:
     return small
 
 
+def left(network: nn.Module, groups: list[Group], stay: list[Tensor]) -> dict[str, Tensor]:
+    """The outputs that stay of each layer that writes a group's filters: int64, ascending."""
+    outputs: dict[str, Tensor] = {}
+    for group, kept in zip(groups, stay):
+        for end in group.writers:
+            weight = network.get_submodule(end.layer).weight
+            assert isinstance(weight, Tensor)
+            own = torch.ones(len(weight), dtype=torch.bool)
+            own[end.channels] = kept[end.filters]
+            outputs[end.layer] = own.nonzero().flatten()
+    return outputs
+
+
 def _learnable(network: nn.Module) -> nn.Module:
     """Torch-Pruning follows gradients through the network."""
     return copy.deepcopy(network).eval().requires_grad_(True)
@@ -103,7 +116,8 @@ def _learnable(network: nn.Module) -> nn.Module:
 def _graph(network: nn.Module, height: int, width: int) -> Any:
     import torch_pruning
 
-    images = torch.zeros(1, 3, height, width, device=next(network.parameters()).device)
+    weight = next(network.parameters())
+    images = torch.zeros(1, 3, height, width, dtype=weight.dtype, device=weight.device)
     with torch.enable_grad():
         return torch_pruning.DependencyGraph().build_dependency(network, images)
 
@@ -112,7 +126,8 @@ def _group(items: Any, graph: Any, names: dict[nn.Module, str]) -> Group | None:
     """None where the filters cannot be removed."""
     import torch_pruning
 
-    writers, readers = [], []
+    writers: list[End] = []
+    readers: list[End] = []
     for item in items.items:
         layer = item.dep.target.module
         if item.dep.target.type == torch_pruning.ops.OPTYPE.OUTPUT or not _known(layer):

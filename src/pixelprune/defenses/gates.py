@@ -2,10 +2,10 @@
 
 A gate is a factor of 1 on a filter's channel; at 0 the filter is removed. It stands where the channel is read: behind
 BatchNorm and ReLU, which is the same as between the two, since a ReLU passes on what is not negative.
-Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, sections 3.1 and 3.2, equations
-3, 5 and 8, arXiv:1906.10771. Their second order weighs a row of the Hessian with all gates, as if all were to go; ours
-takes its diagonal, since one filter goes at a time, in the Gauss-Newton form: exact where the logits are piecewise linear
-in the gate, as in ReLU networks for filters that are read once; never negative for those that a shortcut carries on.
+Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, section 3, arXiv:1906.10771.
+Their second order multiplies a row of the Hessian by all weights. Ours takes the diagonal, since one filter goes at a
+time, in Gauss-Newton form: exact where the logits are piecewise linear in the gate, as they are in a ReLU network for
+filters that are read once; for those that a shortcut carries on it leaves out how the logits themselves bend.
 Filters that can only be removed together share a gate.
 """
 
@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Literal, NamedTuple
 
 import torch
-from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,9 +50,9 @@ class _Gate:
 def importance(
     network: nn.Module, groups: list[Group], images: Tensor, labels: Tensor, *, order: Literal[1, 2], batch: int
 ) -> list[Tensor]:
-    """(E - E without the filter)^2 by Taylor's formula, float (C,) of each group; E is the mean cross-entropy of a batch.
+    """(E - E without the filter)^2 by Taylor's formula, float (C,) of each group. E: mean cross-entropy of a batch.
 
-    images: float (N, 3, H, W) in [0, 1]. network: in eval mode. The result is the mean over batches, weighted by images.
+    The mean over batches, weighted by their images. images: float (N, 3, H, W) in [0, 1]. network: in eval mode.
     Passes: one forward and one backward of each image; of order 2, one more backward for each class.
     """
     parts = zip(images.split(batch), labels.split(batch))
@@ -73,6 +72,8 @@ class Agreement(NamedTuple):
 
 def agreement(scores: list[Tensor], truth: list[Tensor]) -> Agreement:
     """Correlation over the filters of all groups: of the values and of their ranks. Nan where either is constant."""
+    from scipy import stats  # takes a second to import
+
     one, other = (torch.cat(parts).double().cpu().numpy() for parts in (scores, truth))
     return Agreement(float(stats.pearsonr(one, other).statistic), float(stats.spearmanr(one, other).statistic))
 

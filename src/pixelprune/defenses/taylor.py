@@ -19,7 +19,7 @@ from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.mean import Drawn
 from pixelprune.attacks.pgd import PGD
 from pixelprune.defenses.defense import DefenseOptions, Gradient, Lesson
-from pixelprune.defenses.filters import coupled, removed, staying
+from pixelprune.defenses.filters import coupled, left, removed, staying
 from pixelprune.defenses.gates import importance
 from pixelprune.draws import Draws
 from pixelprune.errors import TrainingError
@@ -27,8 +27,9 @@ from pixelprune.models.network import multiply_adds
 from pixelprune.models.reshaped import reshaped
 from pixelprune.options import LinfDistance
 
-FILTERS, WEIGHTS = "filters.", "weights."
-"""What the names of learned tensors begin with: int64, those of a layer's filters that stay; the smaller network's."""
+WEIGHTS, OUTPUTS = "weights.", "outputs."
+"""What names of learned tensors begin with: the smaller network's state; which outputs of a layer are left, int64."""
+MOMENTUM = 0.9
 
 
 class Taylor(DefenseOptions):
@@ -36,7 +37,8 @@ class Taylor(DefenseOptions):
     flops: float = Field(0.4, gt=0, lt=1, description="Share of the multiply-adds to remove.")
     order: Literal[1, 2] = Field(1, description="Of the Taylor expansion of the loss in each filter.")
     criterion: Literal["natural", "adversarial"] = Field(
-        "natural", description="Images whose loss counts: clean, or perturbed as in training; by PGD after a natural one."
+        "natural",
+        description="Images whose loss counts: clean, or perturbed as in training; by PGD after a natural one.",
     )
     rounds: int = Field(4, ge=1, description="Times to score and to remove, each an equal share.")
     images: int = Field(1024, ge=1, description="Training images of the scores of a round.")
@@ -56,23 +58,100 @@ class Taylor(DefenseOptions):
         Raises ValueError where so many multiply-adds cannot be removed, TrainingError where fine-tuning diverges.
         """
         height, width = lesson.images.shape[2:]
+        device = lesson.images.device
+        noise = torch.Generator(device).manual_seed(int(Draws.seeded(1, lesson.generator).seeds))
         whole = multiply_adds(network, height, width)
-        noise = torch.Generator(lesson.images.device).manual_seed(_drawn(lesson))
-        kept: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         for number in range(1, self.rounds + 1):
             groups = coupled(network, height, width)
             images, labels = self.examples(network, lesson, noise)
             scores = importance(network, groups, images, labels, order=self.order, batch=self.batch)
             budget = whole * (1 - self.flops * number / self.rounds)
             stay = staying(network, groups, scores, height, width, budget)
+            for layer, own in left(network, groups, stay).items():
+                outputs[layer] = outputs[layer][own] if layer in outputs else own
             network = removed(network, groups, stay, height, width)
-            for group, own in zip(groups, stay):
-                for end in group.writers:
-                    before = kept.get(end.layer, torch.arange(len(own)))
-                    kept[end.layer] = before[own]
-            last = number == self.rounds
-            steps = self.epochs * (len(lesson.images) // self.batch) if last else self.between
-            loss = self._tune(network, lesson, noise, steps)
-            lesson.tell(
-                f"round {number}/{self.rounds}: {multiply_adds(network, height, width) / whole:.1%} of multiply-adds"
-            )
+            share = multiply_adds(network, height, width) / whole
+            lesson.tell(f"round {number}/{self.rounds}: {share:.1%} of the multiply-adds are left")
+            self._tune(network, lesson, noise, self.between if number < self.rounds else None)
+        weights = {WEIGHTS + name: value.detach().clone().contiguous() for name, value in network.state_dict().items()}
+        return weights | {OUTPUTS + layer: own.to(device) for layer, own in outputs.items()}
+
+    def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
+        small = cut(network, learned)
+        return lambda images, draws: small(images)
+
+    def examples(self, network: nn.Module, lesson: Lesson, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the scores of a round are of: float32 (N, 3, H, W) in [0, 1] and labels int64 (N,).
+
+        noise: lies where the images do. Images that the training leaves as they are, an adversarial criterion attacks.
+        """
+        order = torch.randperm(len(lesson.images), generator=lesson.generator)
+        chosen = order[: self.images].to(lesson.images.device)
+        images, labels = lesson.images[chosen].float() / 255, lesson.labels[chosen]
+        if self.criterion == "natural":
+            return images, labels
+        parts = zip(images.split(self.batch), labels.split(self.batch))
+        return torch.cat([self._adversarial(network, part, own, lesson, noise) for part, own in parts]), labels
+
+    def _adversarial(
+        self, network: nn.Module, images: Tensor, labels: Tensor, lesson: Lesson, noise: torch.Generator
+    ) -> Tensor:
+        perturbed = lesson.perturb(network, images, labels, noise)
+        if not torch.equal(perturbed, images):
+            return perturbed
+        everywhere = torch.ones_like(images[:, :1], dtype=torch.bool)
+        return PGD(steps=self.steps)(
+            network, images, labels, ball=LinfBall(eps=self.eps), mask=everywhere,
+            draws=Draws.seeded(len(images), noise),
+        )  # fmt: skip
+
+    def _tune(self, network: nn.Module, lesson: Lesson, noise: torch.Generator, steps: int | None) -> None:
+        """Trains the network in place, for so many steps or, with None, all epochs; in eval mode after it.
+
+        It is in eval mode too while images are perturbed, whatever its training did.
+        """
+        batch = min(self.batch, len(lesson.images))
+        each = len(lesson.images) // batch
+        steps = self.epochs * each if steps is None else steps
+        runtime.channels_last(network)
+        optimizer = torch.optim.SGD(
+            network.parameters(), self.learning_rate, MOMENTUM, nesterov=True, weight_decay=self.weight_decay
+        )
+        total = torch.zeros((), device=lesson.images.device)
+        order = torch.empty(0, dtype=torch.int64)
+        for step in range(steps):
+            if step % each == 0:
+                order = torch.randperm(len(lesson.images), generator=lesson.generator)
+            chosen = order[step % each * batch :][:batch].to(lesson.images.device)
+            images, labels = self._placed(lesson.images[chosen].float() / 255, lesson.generator), lesson.labels[chosen]
+            images = lesson.perturb(network, images, labels, noise)
+            loss = functional.cross_entropy(network.train()(images), labels)
+            optimizer.param_groups[0]["lr"] = self.learning_rate * (1 - step / steps)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            network.eval()
+            total += loss.detach()
+        if not math.isfinite(total.item()):
+            raise TrainingError(f"fine-tuning diverged. Give a learning_rate below {self.learning_rate:g}.")
+        if steps:
+            lesson.tell(f"fine-tuned in {steps} steps: mean loss {total.item() / steps:.3f}")
+
+    def _placed(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """All moved alike, edges reflected; each mirrored by chance."""
+        height, width = images.shape[2:]
+        down, right = torch.randint(2 * self.shift + 1, (2,), generator=generator).tolist()
+        wider = functional.pad(images, (self.shift,) * 4, mode="reflect") if self.shift else images
+        images = wider[..., down : down + height, right : right + width]
+        if self.flip:
+            mirrored = torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device) < 0.5
+            images = torch.where(mirrored, images.flip(3), images)
+        return images
+
+
+def cut(network: nn.Module, learned: dict[str, Tensor]) -> nn.Module:
+    """The smaller network of what was learned from this one, in eval mode and frozen."""
+    return reshaped(
+        network, {name.removeprefix(WEIGHTS): own for name, own in learned.items() if name.startswith(WEIGHTS)}
+    )
