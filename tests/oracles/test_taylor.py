@@ -65,9 +65,9 @@ def joined() -> nn.Module:
     return lived(Joined())
 
 
-def loss(network: nn.Module, groups: list[filters.Group], values: list[Tensor]) -> float:
+def loss(network: nn.Module, groups: list[filters.Group], values: list[Tensor], few: int = N) -> float:
     with torch.no_grad(), gates.gated(network, groups, values):
-        return float(functional.cross_entropy(network(IMAGES.double()), LABELS))
+        return float(functional.cross_entropy(network(IMAGES[:few].double()), LABELS[:few]))
 
 
 def bumped(groups: list[filters.Group], which: int, place: int, by: float) -> list[Tensor]:
@@ -76,9 +76,9 @@ def bumped(groups: list[filters.Group], which: int, place: int, by: float) -> li
     return values
 
 
-def slope(network: nn.Module, groups: list[filters.Group], which: int, place: int) -> float:
-    up, down = (loss(network, groups, bumped(groups, which, place, by)) for by in (1e-5, -1e-5))
-    return (up - down) / 2e-5
+def slope(network: nn.Module, groups: list[filters.Group], which: int, place: int, few: int = N) -> float:
+    up, down = (loss(network, groups, bumped(groups, which, place, by), few) for by in (1e-7, -1e-7))
+    return (up - down) / 2e-7
 
 
 @pytest.mark.parametrize("network", [residual(), joined()], ids=["residual", "joined"])
@@ -90,12 +90,12 @@ def test_the_first_order_is_the_square_of_the_slope_of_the_gated_loss(network: n
         assert found[which].tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-12)
 
 
-def test_the_first_order_of_a_filter_of_each_group_of_resnet18() -> None:
+def test_the_first_order_of_some_filters_of_resnet18() -> None:
     network = resnet18().double()
     groups = filters.coupled(network, SIDE, SIDE)
-    found = gates.importance(network, groups, IMAGES.double(), LABELS, order=1, batch=N)
-    for which in range(len(groups)):
-        assert float(found[which][3]) == pytest.approx(slope(network, groups, which, 3) ** 2, rel=1e-3, abs=1e-12)
+    found = gates.importance(network, groups, IMAGES[:2].double(), LABELS[:2], order=1, batch=2)
+    for which in range(0, len(groups), 4):
+        assert float(found[which][3]) == pytest.approx(slope(network, groups, which, 3, 2) ** 2, rel=1e-3, abs=1e-10)
 
 
 def test_the_second_order_is_the_expansion_to_zero_of_filters_that_are_read_once() -> None:
