@@ -316,6 +316,32 @@ def test_fine_tuning_learns_from_perturbed_images() -> None:
     assert (cut(network, learned)(torch.zeros(1, 3, SIDE, SIDE)).argmax(1) == 2).all()
 
 
+def test_fine_tuning_moves_batches_and_mirrors_single_images() -> None:
+    seen: list[Tensor] = []
+
+    def perturb(model: Model, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        seen.append(images)
+        return images
+
+    taylor = Taylor(name="taylor", rounds=1, images=8, batch=12, epochs=12, shift=1, flip=True)
+    taylor.learn(residual(), lesson([], perturb))
+    wider = functional.pad(PICTURES[:N] / 255, (1, 1, 1, 1), mode="reflect")
+    used = set()
+    for batch in seen:
+        places = []
+        for image in batch:
+            (place,) = {
+                (down, right, mirrored)
+                for down in range(3) for right in range(3) for mirrored in (False, True)
+                for own in wider[..., down : down + SIDE, right : right + SIDE]
+                if torch.equal(own.flip(2) if mirrored else own, image)
+            }  # fmt: skip
+            places.append(place)
+        assert len({place[:2] for place in places}) == 1
+        used |= set(places)
+    assert len({place[:2] for place in used}) == 9 and len({place[2] for place in used}) == 2
+
+
 def test_agreement_is_of_values_and_of_ranks_over_all_groups() -> None:
     one, other = [torch.tensor([1.0, 2.0]), torch.tensor([4.0])], [torch.tensor([1.0, 4.0]), torch.tensor([16.0])]
     found = gates.agreement(one, other)
