@@ -6,5 +6,6 @@ from pydantic import Field
 
 from pixelprune.defenses.rain import Rain
 from pixelprune.defenses.reversal import Reversal
+from pixelprune.defenses.taylor import Taylor
 
-Defense = Annotated[Rain | Reversal, Field(discriminator="name")]
+Defense = Annotated[Rain | Reversal | Taylor, Field(discriminator="name")]
