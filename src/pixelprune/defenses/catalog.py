@@ -4,6 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pixelprune.defenses.dropout import Dropout
+from pixelprune.defenses.ensemble import Ensemble
+from pixelprune.defenses.extractor import Extractor
+from pixelprune.defenses.head import Head
+from pixelprune.defenses.laplace import Laplace
 from pixelprune.defenses.rain import Rain
 
-Defense = Annotated[Rain, Field(discriminator="name")]
+Defense = Annotated[Dropout | Ensemble | Extractor | Head | Laplace | Rain, Field(discriminator="name")]
