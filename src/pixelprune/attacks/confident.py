@@ -34,11 +34,11 @@ class Confident:
     """In [0.5, 1)."""
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Raises ValueError where the images are not as many as the labels."""
+        if len(images) != len(self.labels):
+            raise ValueError(f"{len(images)} images for {len(self.labels)} labels; narrow the model with the images")
         odds = log_odds_of_each(self.model(images)) - log(self.sure / (1 - self.sure))
-        labels = self.labels.repeat(
-            len(images) // max(len(self.labels), 1)
-        )  # a batch may hold each image several times
-        return odds.scatter(1, labels[:, None], 0.0)
+        return odds.scatter(1, self.labels[:, None], 0.0)
 
     def narrow(self, index: Tensor) -> "Confident":
         return Confident(narrow(self.model, index), self.labels[index], self.sure)
@@ -47,7 +47,6 @@ class Confident:
 def log_odds_of_each(logits: Tensor) -> Tensor:
     """Of each class against all others, (N, K) -> (N, K): exact, with its gradient, where one is nearly certain."""
     logits = logits.float()
-    others = logits[:, None, :].masked_fill(
-        torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device), -torch.inf
-    )
+    own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+    others = logits[:, None, :].masked_fill(own, -torch.inf)
     return logits - others.logsumexp(2)

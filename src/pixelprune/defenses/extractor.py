@@ -12,7 +12,7 @@ all bases and all signs alike likely. Its mean is the Gaussian's; a weight's var
 the bases, which is right on average over the weights, and comes near for each with many bases.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import ClassVar, Literal
 
@@ -28,6 +28,7 @@ from pixelprune.defenses.elbo import divergence, raw
 from pixelprune.defenses.fitting import fit
 from pixelprune.draws import Draws
 
+Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 BASE = 2
 """A branch of the streams that neither of a step's draws takes."""
 
@@ -110,15 +111,15 @@ def flipped(network: nn.Module, bases: Mapping[str, list[Tensor]]) -> Drawn:
         choice = (draws.uniform() * len(next(iter(bases.values())))).long()
         with ExitStack() as hooks:
             for name, layer in layers.items():
-                hooks.enter_context(layer.register_forward_hook(_flip(bases[name], choice, draws)))
+                hooks.enter_context(layer.register_forward_hook(_flip(layer, bases[name], choice, draws)))
             logits: Tensor = network(images)
         return logits
 
     return drawn
 
 
-def _flip(bases: list[Tensor], choice: Tensor, draws: Draws):  # type: ignore[no-untyped-def]
-    def add(layer: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+def _flip(layer: nn.Conv2d, bases: list[Tensor], choice: Tensor, draws: Draws) -> Hook:
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         incoming, outgoing = (draws.signs(count, 1, 1).to(output) for count in (layer.in_channels, layer.out_channels))
         order = choice.argsort(stable=True)
         parts = (inputs[0] * incoming)[order].split(torch.bincount(choice, minlength=len(bases)).tolist())

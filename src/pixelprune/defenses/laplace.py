@@ -5,6 +5,8 @@ arXiv:2106.14806; the evidence's fixed point: MacKay, "Bayesian Interpolation", 
 Of a linear layer the generalised Gauss-Newton matrix is the Hessian itself.
 """
 
+from collections.abc import Callable
+from functools import reduce
 from typing import ClassVar, Literal
 
 import torch
@@ -34,23 +36,28 @@ class Laplace(DefenseOptions):
     posterior: ClassVar[bool] = True
 
     def learn(self, network: nn.Module, lesson: Lesson) -> dict[str, Tensor]:
-        """Roots of the covariance: `root` (K D, K D), or `classes` (K, K), `features` (D, D) and `deviation` (K, D).
-
-        From the images as the network's own training saw them; the mean is the network as it is.
-        """
+        """From the images as the network's own training saw them; the mean is the network as it is."""
         last = LastLayer.of(network)
         weight = last.weight.double()
         features = _features(last, network, lesson)
-        seen = [(part, softmax_curvature(torch.softmax(part @ weight.T, 1))) for part in features.split(CHUNK)]
+        roots = self.roots(features, lambda part: softmax_curvature(part @ weight.T), weight, lesson.tell)
+        return {name: root.float() for name, root in roots.items()}
+
+    def roots(
+        self, features: Tensor, curvature: Callable[[Tensor], Tensor], weight: Tensor, tell: Callable[[str], None]
+    ) -> dict[str, Tensor]:
+        """Of the covariance: `root` (K D, K D), or `classes` (K, K), `features` (D, D) and `deviation` (K, D).
+
+        features: (N, D); curvature: of any loss, features (M, D) -> its Hessian in the logits of each, (M, K, K).
+        """
+        parts = features.split(CHUNK)
         if self.covariance == "full":
-            values, vectors = torch.linalg.eigh(sum(ggn(*part) for part in seen))
-            deviation = self._deviation(values, weight, lesson)
-            return {"root": (vectors * deviation).float()}
-        classes, rotated = torch.linalg.eigh(sum(curvature.sum(0) for _, curvature in seen))
-        inputs, turned = torch.linalg.eigh(features.T @ features / len(features))
-        values = classes.clamp(min=0)[:, None] * inputs.clamp(min=0)
-        deviation = self._deviation(values, weight, lesson)
-        return {"classes": rotated.float(), "features": turned.float(), "deviation": deviation.float()}
+            values, vectors = torch.linalg.eigh(reduce(torch.add, (ggn(part, curvature(part)) for part in parts)))
+            return {"root": vectors * self._deviation(values, weight, tell)}
+        of_classes, classes = torch.linalg.eigh(reduce(torch.add, (curvature(part).sum(0) for part in parts)))
+        of_features, turned = torch.linalg.eigh(features.T @ features / len(features))
+        values = of_classes.clamp(min=0)[:, None] * of_features.clamp(min=0)
+        return {"classes": classes, "features": turned, "deviation": self._deviation(values, weight, tell)}
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
         """A stream draws all weights, so it stands for one network, whatever image it is shown."""
@@ -65,14 +72,16 @@ class Laplace(DefenseOptions):
 
         return drawn
 
-    def _deviation(self, values: Tensor, weight: Tensor, lesson: Lesson) -> Tensor:
-        precision = self.prior_precision or evidence_precision(values.clamp(min=0), float((weight**2).sum()))
-        lesson.tell(f"prior precision {precision:.3g}")
-        return (values.clamp(min=0) + precision) ** -0.5
+    def _deviation(self, values: Tensor, weight: Tensor, tell: Callable[[str], None]) -> Tensor:
+        values = values.clamp(min=0)  # what is below is rounding
+        precision = self.prior_precision or evidence_precision(values, float((weight**2).sum()))
+        tell(f"prior precision {precision:.3g}")
+        return (values + precision) ** -0.5
 
 
-def softmax_curvature(probabilities: Tensor) -> Tensor:
+def softmax_curvature(logits: Tensor) -> Tensor:
     """The Hessian of cross-entropy in the logits: (N, K) -> (N, K, K)."""
+    probabilities = torch.softmax(logits, 1)
     return torch.diag_embed(probabilities) - probabilities[:, :, None] * probabilities[:, None, :]
 
 
