@@ -288,7 +288,7 @@ def test_the_head_answers_by_the_gaussian_that_it_learned() -> None:
 
 def test_without_much_to_learn_from_the_head_returns_to_the_prior() -> None:
     few = Lesson(torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8), torch.tensor([0, 1]), rng(), lambda line: None)
-    learned = Head(name="head", prior=0.5, epochs=1500, learning_rate=0.01).learn(network(), few)
+    learned = Head(name="head", prior=0.5, epochs=400, learning_rate=0.03).learn(network(), few)
     assert learned["mean"].abs().mean() < 0.05
     torch.testing.assert_close(learned["deviation"], torch.full((K, 21), 0.5), atol=0.1, rtol=0)
     cold = Head(name="head", prior=0.5, epochs=0).learn(network(), few)

@@ -53,6 +53,10 @@ class Auroc:
     positives: int
     negatives: int
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.low, self.high
+
     def __str__(self) -> str:
         """As "0.853 [0.812, 0.890], n = 100 + 200"."""
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.positives} + {self.negatives}"
