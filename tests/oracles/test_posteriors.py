@@ -16,6 +16,7 @@ from pixelprune.defenses.dropout import Dropout, blocks
 from pixelprune.defenses.elbo import divergence, local, raw
 from pixelprune.defenses.ensemble import Ensemble
 from pixelprune.defenses.extractor import Extractor, flipped, perturbed
+from pixelprune.defenses.fitting import fit
 from pixelprune.defenses.head import Head
 from pixelprune.defenses.laplace import Laplace, evidence_precision, ggn, softmax_curvature, spread
 from pixelprune.defenses.last_layer import LastLayer
@@ -316,20 +317,25 @@ def test_what_is_learned_lowers_the_loss_of_the_mean(defense: DefenseOptions) ->
 
 
 def test_images_are_perturbed_against_a_draw_that_is_not_the_one_to_learn_from() -> None:
-    seen: list[Tensor] = []
+    asked: list[tuple[Tensor, Tensor]] = []
+    weight = nn.Parameter(torch.zeros(3 * SIDE * SIDE, K))
+
+    def drawn(images: Tensor, draws: Draws) -> Tensor:
+        asked.append((images, draws.integers()))
+        return images.flatten(1) @ weight
 
     def perturb(model: Model, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        seen.append(model(images).detach())
-        assert torch.equal(model(images), seen[-1])
+        model(images), model(images)
         return torch.full_like(images, 0.5)
 
     plain = lesson(20)
-    asked = Lesson(plain.images, plain.labels, rng(), plain.tell, perturb=perturb)
-    grey = Lesson(torch.full_like(plain.images, 0), plain.labels, rng(), plain.tell, perturb=perturb)
-    head = Head(name="head", epochs=2, batch=10)
-    learned = head.learn(network(), asked)
-    assert len(seen) == 4 and not torch.equal(seen[0], seen[2])
-    assert torch.equal(learned["mean"], head.learn(network(), grey)["mean"])
+    few = Lesson(plain.images, plain.labels, rng(), plain.tell, perturb=perturb)
+    fit(drawn, [weight], few, epochs=2, batch=10, learning_rate=0.1)
+    assert len(asked) == 12  # two epochs of two steps of three calls
+    for first, second, learned in zip(asked[::3], asked[1::3], asked[2::3]):
+        assert torch.equal(first[1], second[1]) and not (first[1] == learned[1]).any()
+        assert (learned[0] == 0.5).all() and not (first[0] == 0.5).all()
+    assert len({int(number) for _, numbers in asked for number in numbers}) == 2 * 2 * 2 * 10
 
 
 # Dropout
