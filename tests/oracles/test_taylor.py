@@ -1,5 +1,6 @@
 """Taylor pruning: scores against finite differences and trials, removal against gates of 0, budgets, rebuilding."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
