@@ -38,7 +38,7 @@ def frost(images: Tensor, level: tuple[float, float], draws: Draws) -> Tensor:
 
 def ice(images: Tensor, draws: Draws) -> Tensor:
     """The frost alone, float32 in [0, 1], as large as the images."""
-    clouds = plasma(*images.shape[-2:], 1.75, draws)
+    clouds = plasma(images.shape[-2], images.shape[-1], 1.75, draws)
     thickness = crystals(images, clouds, draws) + clouds
     # In double precision, so that the order of a sum, which may depend on the batch, does not show.
     deviation = thickness.double() - thickness.double().mean((1, 2), keepdim=True)

@@ -5,7 +5,6 @@ at every size, while the rims of drops stay as many pixels wide as at 32x32.
 """
 
 import math
-from typing import Literal
 
 import numpy as np
 import torch
@@ -35,9 +34,7 @@ SOLID = 0.8
     (0.65, 0.1, 0.7, 0.69, 0.6, "mud"),
     (0.65, 0.1, 0.5, 0.68, 0.6, "mud"),
 )
-def spatter(
-    images: Tensor, level: tuple[float, float, float, float, float, Literal["water", "mud"]], draws: Draws
-) -> Tensor:
+def spatter(images: Tensor, level: tuple[float, float, float, float, float, str], draws: Draws) -> Tensor:
     """Water lights up what is behind it, mud covers it.
 
     level: mean, standard deviation and smoothness (pixels at 32x32) of the layer, the thickness below which it is dry,

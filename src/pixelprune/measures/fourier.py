@@ -5,7 +5,7 @@ arXiv:1906.08988. A frequency and its mirror image are the same wave, so that ha
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas
@@ -42,18 +42,19 @@ class Fourier(MeasureOptions):
         step = self.step or math.ceil(max(height, width) / SIDE)
         length = self.norm * math.sqrt(height * width) / UNIT
         clean = answers.logits(subject, seen, seen.images).argmax(1)
-        draws, table = subject.draws(seen, "fourier"), []
+        draws = subject.draws(seen, "fourier")
+        table: list[dict[str, Any]] = []
         for number, (down, right) in enumerate(half_plane(height, width, step)):
             images = with_wave(seen.images, length * wave(height, width, down, right), draws.branch(number))
             found = answers.logits(subject, seen, images).argmax(1)
+            wrong = int((found != seen.labels).sum())
             table.append({
                 "down": down, "right": right, "cycles": UNIT * math.hypot(down / height, right / width),
-                "n": len(seen), "wrong": int((found != seen.labels).sum()), "flips": int((found != clean).sum()),
+                "n": len(seen), "wrong": wrong, "error": wrong / len(seen), "flips": int((found != clean).sum()),
             })  # fmt: skip
         frame = pandas.DataFrame(table)
-        frame["error"] = frame["wrong"] / frame["n"]
         subject.tell(f"{len(frame)} frequencies of {height} x {width}")
-        worst = frame.loc[frame["error"].idxmax()]
+        worst = max(table, key=lambda row: row["error"])
         summary = {
             "clean": answers.rate(clean == seen.labels),
             "norm": length,
@@ -62,7 +63,7 @@ class Fourier(MeasureOptions):
             "frequencies": len(frame),
             "mean error": float(frame["error"].mean()),
             "bands": _bands(frame),
-            "worst": {name: float(worst[name]) for name in ("down", "right", "error")},
+            "worst": {name: worst[name] for name in ("down", "right", "error")},
         }
         return Measured(summary, {"frequencies": frame}, {"heat": heat(frame, height, width, step)})
 
