@@ -221,7 +221,7 @@ def test_a_budget_below_one_filter_of_each_group_is_refused() -> None:
     least = filters.removed(network, groups, [torch.arange(len(score)) == 0 for score in scores], SIDE, SIDE)
     cost = multiply_adds(least, SIDE, SIDE)
     assert all(own.sum() == 1 for own in filters.staying(network, groups, scores, SIDE, SIDE, cost))
-    with pytest.raises(TrainingError, match="a single filter"):
+    with pytest.raises(TrainingError, match="keeps one filter"):
         filters.staying(network, groups, scores, SIDE, SIDE, cost - 1)
 
 

@@ -79,7 +79,7 @@ def staying(
     lowest = bisect_left(range(len(order) + 1), True, key=enough)
     if lowest > len(order):
         raise TrainingError(
-            f"more than {budget:,.0f} multiply-adds are left where each group keeps a single filter. Give a smaller share."
+            f"more than {budget:,.0f} multiply-adds are left where each group keeps one filter: give less."
         )
     return without(lowest)
 
