@@ -44,9 +44,9 @@ class Occlusion(MapOptions):
             points = torch.where(own[:, None], self.value, rows.images[:, None])
             before = answers(model, rows.images[:, None], rows.classes, self.answer)
             drop = before - answers(model, points, rows.classes, self.answer)
-            return torch.einsum("ns,shw->nhw", drop, own.to(drop.dtype))
+            return torch.einsum("ns,shw->nhw", drop, own.to(drop.dtype))[:, None]
 
-        return total(images, ids, source, len(hidden), fallen) / hidden.sum(0)
+        return total(images, ids, source, len(hidden), 1, fallen)[:, 0] / hidden.sum(0)
 
 
 @lru_cache(maxsize=8)

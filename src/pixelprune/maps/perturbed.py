@@ -19,11 +19,11 @@ def answers(model: Callable[[Tensor], Tensor], points: Tensor, classes: Tensor, 
     return values.gather(1, classes.repeat_interleave(points.shape[1])[:, None]).view(points.shape[:2])
 
 
-def total(images: Tensor, ids: Ids, source: Source, count: int, block: Block) -> Tensor:
-    """The sum over `count` points of what `block` makes of them, (N, H, W); in memory that does not grow with them.
+def total(images: Tensor, ids: Ids, source: Source, count: int, parts: int, block: Block) -> Tensor:
+    """The sum over `count` points of what `block` makes of them, (N, parts, H, W); memory does not grow with them.
 
     It has a gradient where the images ask for one.
     """
     with torch.set_grad_enabled(images.requires_grad and torch.is_grad_enabled()):
         sums = [sum(run, torch.zeros(())) for run in blocks(images, ids, source, count, block)]
-        return torch.cat([images.new_empty(0, *images.shape[2:]), *sums])
+        return torch.cat([images.new_empty(0, parts, *images.shape[2:]), *sums])

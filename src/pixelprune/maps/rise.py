@@ -1,12 +1,13 @@
-"""RISE: how sure of its class the network is, on average over the random masks that show the pixel.
+"""RISE: how much surer of its class the network is under the random masks that show the pixel.
 
-    a = 1 / (n p) sum_j f_t(x * M_j) M_j
+    a = 1 / (n p) sum_j (f_j - mean f) M_j,   f_j = f_t(x * M_j)
 
 with t the class predicted on the image and f its probability or its logit. A mask M is a grid of s x s cells, each open
 with probability p, enlarged bilinearly to s + 1 cells and cut out at a random place.
 
 Source: Petsiuk, Das, Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018,
-sections 3.1 and 3.2, arXiv:1806.07421; there 4,000 to 8,000 masks.
+sections 3.1 and 3.2, arXiv:1806.07421; there 4,000 to 8,000 masks, and f_j as it is. Its mean adds f times how often
+a pixel happened to be shown, which is the same in expectation for all pixels but hides all else while masks are few.
 """
 
 from typing import ClassVar, Literal
@@ -36,19 +37,19 @@ class RISE(MapOptions):
     behaviour: ClassVar[Literal["static", "dynamic"]] = "dynamic"
 
     def __call__(self, images: Tensor, ids: Ids, source: Source) -> Tensor:
-        """a less the mean of f_t over the masks, which is the same for all pixels: it orders them as a does.
-
-        Of the source's quick model, but where the images are differentiated of the model itself.
-        """
+        """Around 0, in units of f. By the quick model; by the model itself where images are differentiated."""
         again = images.requires_grad and torch.is_grad_enabled()
         model = source.classifier() if again else source.quick or source.classifier()
 
         def shown(rows: Rows, numbers: range) -> Tensor:
             masks = self.drawn(rows.ids, numbers, *images.shape[2:]).to(images)
             sure = answers(model, rows.images[:, None] * masks[:, :, None], rows.classes, self.answer)
-            return torch.einsum("ns,nshw->nhw", sure, (masks / self.probability - 1).expand(len(sure), -1, -1, -1))
+            open_ = (masks - self.probability).expand(len(sure), -1, -1, -1)
+            weighted = torch.einsum("ns,nshw->nhw", sure, open_)
+            return torch.stack([weighted, open_.sum(1), sure.sum(1)[:, None, None].expand_as(weighted)], 1)
 
-        return total(images, ids, source, self.masks, shown) / self.masks
+        weighted, often, sure = total(images, ids, source, self.masks, 3, shown).unbind(1)
+        return (weighted - often * sure / self.masks) / (self.masks * self.probability)
 
     def drawn(self, ids: Ids, numbers: range, height: int, width: int) -> Tensor:
         """The masks of these numbers, float32 (n, s, H, W) in [0, 1], on the CPU; n = 1 where images share them."""
