@@ -24,7 +24,7 @@ from pixelprune.measures.map_scores import Asked, Floats, kept, logits
 
 
 def baselines(asked: Asked, blur: float) -> dict[str, Tensor]:
-    """The images with nothing of them, each float32 (N, 3, H, W): black, mean color, blurred (sigma in pixels), noise."""
+    """What stands for no image, each float32 (N, 3, H, W): black, mean color, blurred (sigma in pixels), noise."""
     fills: tuple[FillOptions, ...] = (
         Black(name="black"), Mean(name="mean").fitted(asked.examples), Blur(name="blur", sigma=blur),
         Noise(name="noise"),

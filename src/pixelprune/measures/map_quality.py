@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field
 
 from pixelprune import pruned, sampling
 from pixelprune.evaluation.bootstrap import mean_interval
+from pixelprune.evaluation.intervals import Rate
 from pixelprune.maps.blurred_random import BlurredRandom
 from pixelprune.maps.catalog import Map
 from pixelprune.maps.random import Random
@@ -30,6 +31,8 @@ from pixelprune.options import Key, Listed
 AGREES = 0.8
 """Kendall's tau below which the ranking of maps is said to depend on the baseline."""
 READS = {"nothing": "data/raw", "model": settings.ANY}
+SCORES = ("deletion", "insertion", "spearman", "ssim", "changed")
+"""Columns of tables that are averaged over images."""
 SHOWN = 6
 """Images of the picture."""
 
@@ -116,8 +119,8 @@ class MapQuality(MeasureOptions):
         summary = {
             "images": len(seen), "images_again": min(self.again, len(seen)), "maps": list(maps),
             "controls": list(controls), "clean_accuracy": float(right.float().mean()),
+            **{name: _means(table, subject.seed) for name, table in tables.items() if name != "road"},
             **_baselines(auc), **_orders(removed),
-            **{name: _means(tables[name], subject.seed) for name in ("randomisation", "stability", "settings")},
         }  # fmt: skip
         return Measured(summary, tables, {"maps": _picture(asked, rankings)})
 
@@ -183,29 +186,26 @@ def _rows(asked: Asked, keys: dict[str, Any], values: dict[str, NDArray[Any]]) -
 
 
 def _baselines(auc: pandas.DataFrame) -> dict[str, Any]:
-    """Means of each map and baseline, and how far the baselines agree on the order of the maps."""
+    """How far the baselines agree on the order of the maps, two by two."""
     found: dict[str, Any] = {}
-    least = 1.0
     for score in ("deletion", "insertion"):
-        table = auc.pivot_table(score, "map", "baseline", sort=False)
-        found[score] = {name: {str(k): float(v) for k, v in row.items()} for name, row in table.iterrows()}
-        pairs = {
-            f"{one} and {other}": tau(table[one].to_numpy(), table[other].to_numpy())
-            for one, other in combinations(table.columns, 2)
+        means = auc.groupby(["baseline", "map"], sort=False)[score].mean().unstack()
+        found[score] = {
+            f"{one} and {other}": tau(means.loc[one].to_numpy(), means.loc[other].to_numpy())
+            for one, other in combinations(means.index, 2)
         }
-        found[f"{score}_tau"] = pairs
-        least = min(least, *pairs.values())
-    depends = least < AGREES
-    word = "the ranking of maps depends on the baseline" if depends else "the baselines rank the maps alike"
-    return found | {"least_tau": least, "baselines": word}
+    least = min(min(pairs.values()) for pairs in found.values())
+    depends = "the ranking depends on the baseline" if least < AGREES else "the baselines rank the maps alike"
+    return {"tau": found, "least_tau": least, "baselines": depends}
 
 
 def _orders(removed: pandas.DataFrame) -> dict[str, Any]:
     """Accuracy at each share, and whether removing the first and the last pixels rank the maps alike."""
-    curves = removed.groupby(["map", "order", "share"], sort=False)["right"].mean()
     found: dict[str, Any] = {}
-    for (name, order, share), accuracy in curves.items():
-        found.setdefault(name, {}).setdefault(order, {})[f"{share:g}"] = float(accuracy)
+    for (name, order, share), right in removed.groupby(["map", "order", "share"], sort=False)["right"]:
+        rate = Rate(int(right.sum()), len(right))
+        accuracy = {"accuracy": rate.share, "low": rate.interval[0], "high": rate.interval[1], "n": rate.n}
+        found.setdefault(name, {}).setdefault(order, {})[f"{share:g}"] = accuracy
     means = removed.groupby(["map", "order"], sort=False)["right"].mean().unstack()
     # A good map has a low MoRF and a high LeRF accuracy.
     return {"road": found, "road_tau": tau(-means["morf"].to_numpy(), means["lerf"].to_numpy())}
@@ -213,7 +213,7 @@ def _orders(removed: pandas.DataFrame) -> dict[str, Any]:
 
 def _means(table: pandas.DataFrame, seed: int) -> dict[str, Any]:
     """The mean over images, with its interval, of each value for each combination of the columns before it."""
-    numbers = [column for column in table.columns if column in ("spearman", "ssim", "changed")]
+    numbers = [column for column in table.columns if column in SCORES]
     keys = [column for column in table.columns if column not in ("image", *numbers)]
     found: dict[str, Any] = {}
     for (outer, inner), rows in table.groupby(keys, sort=False):

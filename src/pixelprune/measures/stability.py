@@ -2,8 +2,8 @@
 
     1 - |m & m'| / |m | m'|
 
-between the kept pixels of an image and of another within the same ball: one that PGD found where the network changes its
-answer, and one with random noise that is as large.
+between the kept pixels of an image and of another within a ball around it: one where PGD makes the network change its
+answer, and one with random noise of the ball's size.
 
 Source of the question: Ghorbani, Abid, Zou, "Interpretation of Neural Networks is Fragile", AAAI 2019,
 arXiv:1710.10547. The attack here climbs the network's loss, not the map's: an attack on the map itself moves more.
