@@ -69,7 +69,7 @@ class MapQuality(MeasureOptions):
         default={
             "gradient": {"name": "gradient"}, "smoothgrad": {"name": "smoothgrad"}, "vargrad": {"name": "vargrad"},
             "integrated_gradients": {"name": "integrated_gradients"}, "grad_cam": {"name": "grad_cam"},
-            "occlusion": {"name": "occlusion"}, "rise": {"name": "rise", "masks": 500},
+            "occlusion": {"name": "occlusion", "stride": 4}, "rise": {"name": "rise", "masks": 250},
         },
         validate_default=True,
         description="Maps to judge, beside the controls: as entries of `maps`, without `reads`.",
@@ -87,7 +87,7 @@ class MapQuality(MeasureOptions):
     attack_steps: int = Field(20, ge=1, description="Steps of the attack on the network whose images move the mask.")
     sizes: Counts = Field((4, 8, 12), description="Sides of the occluder that are compared, in pixels.")
     strides: Counts = Field((2, 4, 8), description="Strides of the occluder that are compared, in pixels.")
-    masks: Counts = Field((125, 250, 500), description="Counts of RISE's masks that are compared.")
+    masks: Counts = Field((60, 125, 250), description="Counts of RISE's masks that are compared.")
     again: int = Field(8, ge=1, description="Images for which maps are computed many times: new weights, settings.")
 
     def __call__(self, subject: Subject) -> Measured:
