@@ -368,7 +368,9 @@ def test_the_summary_is_that_of_its_tables(planted: Measured) -> None:
 def test_the_same_run_gives_the_same_tables() -> None:
     network = Residual(widths=(4, 8), stride=1).build(3, sampling.torch_generator(0))
     images = rand(6, 3, 8, 8)
-    measure: MapQuality = TypeAdapter(Measure).validate_python(SMALL | {"images": 4})
+    measure: MapQuality = TypeAdapter(Measure).validate_python(
+        SMALL | {"images": 4, "sizes": (2,), "strides": (2,), "masks": (5,), "shares": (0.3,), "layers": (1.0,)}
+    )
     first, second = (measure(subject(network, images)) for _ in range(2))
     assert first.summary == second.summary
     for name, table in first.tables.items():

@@ -205,7 +205,7 @@ def _orders(removed: pandas.DataFrame) -> dict[str, Any]:
     for (name, order, share), right in removed.groupby(["map", "order", "share"], sort=False)["right"]:
         rate = Rate(int(right.sum()), len(right))
         accuracy = {"accuracy": rate.share, "low": rate.interval[0], "high": rate.interval[1], "n": rate.n}
-        found.setdefault(name, {}).setdefault(order, {})[f"{share:g}"] = accuracy
+        found.setdefault(str(name), {}).setdefault(str(order), {})[f"{share:g}"] = accuracy
     means = removed.groupby(["map", "order"], sort=False)["right"].mean().unstack()
     # A good map has a low MoRF and a high LeRF accuracy.
     return {"road": found, "road_tau": tau(-means["morf"].to_numpy(), means["lerf"].to_numpy())}
