@@ -156,7 +156,8 @@ def _searched(
     """The worst points of the attacks of a way, float32 (N, C, H, W), and the passes of all of them."""
     few = torch.arange(way.images, device=behind.batch.images.device)
     batch, many = behind.batch.first(way.images), verdict_draws(job.defense, job.effort)
-    points, margins, forward, backward = batch.images, np.full(way.images, -np.inf), 0, 0
+    points, margins = batch.images, np.full(way.images, -np.inf)
+    forward, backward = (np.zeros(way.images, np.int64) for _ in range(2))
     for key, attack in way.attacks.items():
         model = narrow(behind.model(way.draws, f"{name} {key}", way.gradient), few)
         # Of the verdict's own draws: an image that they call wrong already is not attacked.
