@@ -80,11 +80,11 @@ class Taylor(DefenseOptions):
         return lambda images, draws: small(images)
 
     def facts(self, network: nn.Module, learned: dict[str, Tensor], height: int, width: int) -> dict[str, float]:
-        small = cut(network, learned)
-        sizes = {"before": network, "after": small}
-        return {f"multiply-adds {when}": multiply_adds(one, height, width) for when, one in sizes.items()} | {
-            f"parameters {when}": sum(weight.numel() for weight in one.parameters()) for when, one in sizes.items()
-        }
+        found: dict[str, float] = {}
+        for when, one in (("before", network), ("after", cut(network, learned))):
+            found[f"multiply-adds {when}"] = multiply_adds(one, height, width)
+            found[f"parameters {when}"] = sum(weight.numel() for weight in one.parameters())
+        return found
 
     def examples(self, network: nn.Module, lesson: Lesson, noise: torch.Generator) -> tuple[Tensor, Tensor]:
         """What the scores of a round are of: float32 (N, 3, H, W) in [0, 1] and labels int64 (N,).

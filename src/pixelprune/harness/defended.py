@@ -21,13 +21,13 @@ from pixelprune import artifacts, cli, closure, parallel, sampling, state
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.threat import Threat
+from pixelprune.corruptions.predictions import Corrupt
 from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
 from pixelprune.harness import corrupted
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.behind import Behind, Defense, Once, Verdict
 from pixelprune.harness.compared import compared
-from pixelprune.harness.corrupted import Corruption
 from pixelprune.harness.cost import multiply_adds
 from pixelprune.harness.declared import declared
 from pixelprune.harness.effort import Effort
@@ -66,7 +66,7 @@ class Job:
     attack: Attack
     """The ensemble that the undefended network gets, and a defense that neither draws nor searches."""
     effort: Effort
-    corruptions: Mapping[str, Corruption]
+    corruptions: Mapping[str, Corrupt]
     seed: int
 
 
