@@ -122,6 +122,11 @@ def test_groups_that_draw_are_the_same_at_the_same_draws_and_others_at_others() 
     one, again = (narrow(drawn, index)(images, streams.narrow(index)) for _ in range(2))
     assert torch.equal(one, again)
     assert not torch.equal(one, narrow(drawn, index)(images, streams.narrow(index).branch(1)))
+    # Whoever stands in draws anew as well: here an image gets the noise of the one before it.
+    before = Toy(lambda net, gradient: lambda images, draws: net(images + 0.1 * draws.normal(3, H, W).roll(1, 0)),
+                 randomised=True, batch_coupled=True)  # fmt: skip
+    alone, streams = narrow(behind(before).drawn(), index[:1]), streams.narrow(index[:1])
+    assert not torch.equal(alone(images[:1], streams.branch(0)), alone(images[:1], streams.branch(1)))
     model = narrow(coupled.model(4, "word"), index)
     start = images.clone().requires_grad_()
     (grad,) = torch.autograd.grad(model(start)[:, 0].sum(), start)

@@ -108,8 +108,16 @@ def test_what_is_compared_is_paired_on_equal_images(tmp_path: Path) -> None:
     assert [len(stands) for stands in worst(rows)] == [8, 6, 4]
 
 
-def test_a_shattered_gradient_falls_to_bpda_and_to_nothing_plainer(tmp_path: Path) -> None:
-    rows, checks, _, _ = run(Toy(quantized, dynamic=True), tmp_path)
+def quantized_by_chance(net: nn.Module, gradient: Any) -> Any:
+    return lambda images, draws: quantized(net, gradient)(images, draws) + 1e-3 * draws.normal(4)
+
+
+@pytest.mark.parametrize(
+    "toy", [Toy(quantized, dynamic=True), Toy(quantized_by_chance, dynamic=True, randomised=True)],
+    ids=["alone", "by chance"],
+)  # fmt: skip
+def test_a_shattered_gradient_falls_to_bpda_and_to_nothing_plainer(toy: Toy, tmp_path: Path) -> None:
+    rows, checks, _, _ = run(toy, tmp_path)
     stand = rows.groupby("way")["right_mean"].sum()
     static = rows[rows["way"] == "static"].head(6)["right_mean"].sum()
     assert stand["bpda"] <= static + 1
