@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oracles.shared_defenses import CLASSES, H, Toy, W, as_it_is, batch, centered, network, noisy, repaired
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.balls import LinfBall
+from pixelprune.attacks.firm import Firm, Firmly
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean
 from pixelprune.attacks.narrowing import narrow
@@ -121,6 +122,11 @@ def test_groups_that_draw_are_the_same_at_the_same_draws_and_others_at_others() 
     one, again = (narrow(drawn, index)(images, streams.narrow(index)) for _ in range(2))
     assert torch.equal(one, again)
     assert not torch.equal(one, narrow(drawn, index)(images, streams.narrow(index).branch(1)))
+    # Whoever stands in draws anew as well: here an image gets the noise of the one before it.
+    before = Toy(lambda net, gradient: lambda images, draws: net(images + 0.1 * draws.normal(3, H, W).roll(1, 0)),
+                 randomised=True, batch_coupled=True)  # fmt: skip
+    alone, streams = narrow(behind(before).drawn(), index[:1]), streams.narrow(index[:1])
+    assert not torch.equal(alone(images[:1], streams.branch(0)), alone(images[:1], streams.branch(1)))
     model = narrow(coupled.model(4, "word"), index)
     start = images.clone().requires_grad_()
     (grad,) = torch.autograd.grad(model(start)[:, 0].sum(), start)
@@ -175,6 +181,25 @@ def test_many_single_draws_lead_to_the_worst_corner_of_a_linear_model() -> None:
     sure = at_corner.abs() > 0.3
     assert ((at_points > 0) == (at_corner > 0))[sure].all()
     assert ((at_corner > 0.3) & (clean < 0)).any()
+
+
+def test_an_attack_that_wants_a_clear_error_goes_on_past_the_boundary() -> None:
+    """On a linear model the worst margin is known: it stops beyond 0.5 where it can, and else returns the worst."""
+    eps, images, labels = 0.02, batch(N).images, torch.ones(N, dtype=torch.int64)
+    totals = (images * Score(0).weight.float()).sum((1, 2, 3))
+    net = Score(float(eps * Score(0).weight.abs().sum() - totals.median()))
+    options: dict[str, Any] = {"ball": LinfBall(eps=eps), "mask": EVERYWHERE, "draws": Draws.of(np.arange(N), 1)}
+    hasty, firm = (
+        margin(net(attack(net, images, labels, **options)), labels)
+        for attack in (APGD(steps=10), Firmly(APGD(steps=10), 0.5))
+    )
+    worst = margin(net(images - eps * net.weight.float().sign()), labels)
+    assert ((firm > 0.5) == (worst > 0.5)).all() and (worst > 0.5).any() and (worst < 0).any()
+    torch.testing.assert_close(firm[worst < 0.5], worst[worst < 0.5], atol=1e-3, rtol=0)
+    assert ((hasty > 0) == (firm > 0)).all() and (hasty <= firm + 1e-5).all()
+    model = Firm(net, labels, 0.5)
+    part = narrow(model, torch.tensor([3, 1]))(images[[3, 1]])
+    torch.testing.assert_close(part, net(images)[[3, 1]] + torch.tensor([0.0, 0.5]))
 
 
 def test_cost_counts_the_gradient_that_a_defense_computes() -> None:

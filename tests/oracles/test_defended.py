@@ -1,6 +1,6 @@
 """The evaluation of a defended network: what breaks, what is told, what is written, and what a kill leaves behind."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from oracles.shared_defenses import Toy, as_it_is, batch, centered, network, noi
 from pixelprune import artifacts
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.threat import Threat
-from pixelprune.harness import declared, defended
-from pixelprune.harness.behind import Behind
+from pixelprune.harness import declared, defended, detection
+from pixelprune.harness.behind import Behind, Verdict
 from pixelprune.harness.compared import worst
 from pixelprune.harness.defended import COLUMNS, Job, evaluate
 from pixelprune.harness.effort import Effort
@@ -108,8 +108,16 @@ def test_what_is_compared_is_paired_on_equal_images(tmp_path: Path) -> None:
     assert [len(stands) for stands in worst(rows)] == [8, 6, 4]
 
 
-def test_a_shattered_gradient_falls_to_bpda_and_to_nothing_plainer(tmp_path: Path) -> None:
-    rows, checks, _, _ = run(Toy(quantized, dynamic=True), tmp_path)
+def quantized_by_chance(net: nn.Module, gradient: Any) -> Any:
+    return lambda images, draws: quantized(net, gradient)(images, draws) + 1e-3 * draws.normal(4)
+
+
+@pytest.mark.parametrize(
+    "toy", [Toy(quantized, dynamic=True), Toy(quantized_by_chance, dynamic=True, randomised=True)],
+    ids=["alone", "by chance"],
+)  # fmt: skip
+def test_a_shattered_gradient_falls_to_bpda_and_to_nothing_plainer(toy: Toy, tmp_path: Path) -> None:
+    rows, checks, _, _ = run(toy, tmp_path)
     stand = rows.groupby("way")["right_mean"].sum()
     static = rows[rows["way"] == "static"].head(6)["right_mean"].sum()
     assert stand["bpda"] <= static + 1
@@ -246,3 +254,34 @@ def test_the_worst_point_is_the_one_that_the_verdict_errs_most_on(tmp_path: Path
 def test_effort_refuses_what_contradicts_itself(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Effort(**wrong)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The share of pairs in which the attacked image has the larger score."""
+
+    value: float
+    interval: tuple[float, float] = (0.0, 1.0)
+
+
+def pairs(scores: Any, attacked: Any, groups: Any, generator: Any) -> Pairs:
+    assert len(scores) == len(attacked) == len(groups)
+    return Pairs(float(np.mean(scores[attacked][:, None] > scores[~attacked])))
+
+
+def test_detection_is_of_the_images_that_a_way_broke() -> None:
+    """Image 3 is wrong as it is; the first way breaks 0 and 1 and is loud, the second breaks 0 and is quiet."""
+
+    def verdict(right: list[float]) -> Verdict:
+        shares = torch.tensor(right)
+        return Verdict(torch.stack([shares, 1 - shares], 1).log()[None], torch.zeros(len(right), dtype=torch.int64))
+
+    clean = verdict([0.99, 0.9, 0.8, 0.2])
+    attacked = {"loud": verdict([0.4, 0.45, 0.7, 0.1]), "quiet": verdict([0.001, 0.9]), "none": verdict([0.6, 0.6])}
+    table = detection.measure(
+        clean, attacked, np.arange(4), {"doubt": lambda each: -np.abs(each[0, :, 0] - each[0, :, 1])}, pairs,
+        np.random.default_rng(0),
+    )  # fmt: skip
+    assert table["way"].tolist() == ["loud", "quiet"]
+    assert table["broken"].tolist() == [2, 1]
+    assert table["auroc"].tolist() == [1.0, 0.0]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.believed import Believed
+from pixelprune.attacks.firm import Firm, Firmly
 from pixelprune.attacks.patient import Patient
 from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
@@ -26,6 +27,9 @@ from pixelprune.harness.effort import Effort
 
 CLEAN, STATIC, TRANSFERRED = "clean", "static", "transferred"
 """Ways without a search on the defended network; `static` is judged on the undefended one."""
+CLEARLY = 0.5
+"""By how much the logarithm of a mean probability must err before an attack is content: three standard errors of fifty
+draws near the boundary, where those of a single one spread over most of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,7 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
     elif defense.randomised:
         for draws, images in zip(effort.draws, (all_of_them, some, few)):
             add(f"mean_{draws}", images, both, draws)
-        judge = behind.model(verdict_draws(defense, effort), "judge plain")
-        found["plain"] = Way({"patient": Patient(judge, effort.plain_steps)}, some)
+        found["plain"] = Way({"patient": Patient(judge(behind, effort, "plain"), effort.plain_steps)}, some)
     else:
         add(fast.name, all_of_them, {fast.name: fast})
     for name, attack in (("square", Square(queries=effort.queries)), ("rays", RayS(queries=effort.queries))):
@@ -80,7 +83,13 @@ def believed(behind: Behind, effort: Effort, attack: Attack, word: str) -> Attac
     """The attack itself, or, on answers by chance, judged by draws that it has not seen."""
     if not behind.defense.randomised:
         return attack
-    return Believed(attack, behind.model(verdict_draws(behind.defense, effort), f"judge {word}"), effort.tries)
+    climbs = attack if isinstance(attack, RayS) else Firmly(attack, CLEARLY)  # which is told classes, no numbers
+    return Believed(climbs, judge(behind, effort, word), effort.tries)
+
+
+def judge(behind: Behind, effort: Effort, word: str) -> Firm:
+    """As many draws as decide, other ones, and they must err clearly."""
+    return Firm(behind.model(verdict_draws(behind.defense, effort), f"judge {word}"), behind.batch.labels, CLEARLY)
 
 
 def verdict_draws(defense: Defense, effort: Effort) -> int:
