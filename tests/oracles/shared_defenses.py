@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelprune.attacks.mean import Drawn
+from pixelprune.attacks.narrowing import Model
 from pixelprune.draws import Draws
 from pixelprune.harness.behind import Gradient
 from pixelprune.harness.ladder import Batch
@@ -32,12 +33,20 @@ class Toy:
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
         return self.answer(network, gradient)
 
+    def members(self, network: nn.Module, learned: dict[str, Tensor]) -> list[Model]:
+        return [network, halved(network)] if self.posterior and not self.randomised else []
+
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         return {"name": self.name}
 
 
 def as_it_is(network: nn.Module, gradient: Gradient) -> Drawn:
     return lambda images, draws: network(images)
+
+
+def halved(network: nn.Module) -> Model:
+    """Half as sure of everything."""
+    return lambda images: network(images) / 2
 
 
 def noisy(size: float) -> Answer:

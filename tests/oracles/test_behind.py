@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from oracles.shared_defenses import CLASSES, H, Toy, W, as_it_is, batch, centered, network, noisy, repaired
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.balls import LinfBall
-from pixelprune.attacks.firm import Firm, Firmly
+from pixelprune.attacks.demanding import Demanding
+from pixelprune.attacks.firm import Firm
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean
 from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.patient import Patient
 from pixelprune.draws import Draws
-from pixelprune.harness.behind import Behind, Verdict, errs
+from pixelprune.harness.behind import Behind, Verdict
 from pixelprune.harness.cost import multiply_adds
 from pixelprune.harness.ladder import Batch
 
@@ -151,16 +152,6 @@ def test_verdicts_are_of_the_same_draws_and_searches_of_others() -> None:
     assert noise.judge(images, 5).shape == (5, N, CLASSES)
 
 
-def test_single_draws_err_as_often_as_the_share_of_a_verdict_says() -> None:
-    noise = behind(Toy(noisy(0.3), randomised=True))
-    images, labels, index = noise.batch.images, noise.batch.labels, torch.tensor([0, 3, 6])
-    fails = errs(noise, images, labels)
-    share = torch.stack([fails(number, index) for number in range(200)]).float().mean(0)
-    wanted = 1 - Verdict(noise.judge(images, 200), labels).share[index]
-    assert ((share - wanted).abs() < 5 * (2 * 0.25 / 200) ** 0.5).all()
-    assert 0.02 < float(wanted.mean()) < 0.98
-
-
 def test_many_single_draws_lead_to_the_worst_corner_of_a_linear_model() -> None:
     """Every image whose mean errs at the corner falls, though each draw is mostly noise; no other one does."""
     eps, images = 0.02, batch(N).images
@@ -191,7 +182,7 @@ def test_an_attack_that_wants_a_clear_error_goes_on_past_the_boundary() -> None:
     options: dict[str, Any] = {"ball": LinfBall(eps=eps), "mask": EVERYWHERE, "draws": Draws.of(np.arange(N), 1)}
     hasty, firm = (
         margin(net(attack(net, images, labels, **options)), labels)
-        for attack in (APGD(steps=10), Firmly(APGD(steps=10), 0.5))
+        for attack in (APGD(steps=10), Demanding(APGD(steps=10), Firm, 0.5))
     )
     worst = margin(net(images - eps * net.weight.float().sign()), labels)
     assert ((firm > 0.5) == (worst > 0.5)).all() and (worst > 0.5).any() and (worst < 0).any()

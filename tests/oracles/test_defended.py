@@ -1,7 +1,8 @@
 """The evaluation of a defended network: what breaks, what is told, what is written, and what a kill leaves behind."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oracles.shared_defenses import Toy, as_it_is, batch, centered, network, noisy, quantized, repaired
+from oracles.shared_defenses import H, Toy, W, as_it_is, batch, centered, network, noisy, quantized, repaired
 from pixelprune import artifacts
 from pixelprune.attacks.fast import Fast
+from pixelprune.attacks.mean import Drawn
 from pixelprune.attacks.threat import Threat
-from pixelprune.harness import declared, defended, detection
-from pixelprune.harness.behind import Behind, Verdict
+from pixelprune.draws import Draws
+from pixelprune.evaluation.massart import Precision
+from pixelprune.harness import declared, defended, detection, probability
+from pixelprune.harness.behind import Behind, Gradient, Verdict
 from pixelprune.harness.compared import worst
 from pixelprune.harness.defended import COLUMNS, Job, evaluate
 from pixelprune.harness.effort import Effort
+from pixelprune.harness.ladder import Batch
 from pixelprune.harness.ways import along_means
 
 EPS = 0.03
@@ -256,32 +261,68 @@ def test_effort_refuses_what_contradicts_itself(wrong: dict[str, Any]) -> None:
         Effort(**wrong)
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """The share of pairs in which the attacked image has the larger score."""
-
-    value: float
-    interval: tuple[float, float] = (0.0, 1.0)
-
-
-def pairs(scores: Any, attacked: Any, groups: Any, generator: Any) -> Pairs:
-    assert len(scores) == len(attacked) == len(groups)
-    return Pairs(float(np.mean(scores[attacked][:, None] > scores[~attacked])))
+def verdict(each: list[list[float]]) -> Verdict:
+    """each: the probability of class 0, the right one, by draw and image."""
+    right = torch.tensor(each)
+    return Verdict(torch.stack([right, 1 - right], 2).log(), torch.zeros(right.shape[1], dtype=torch.int64))
 
 
 def test_detection_is_of_the_images_that_a_way_broke() -> None:
-    """Image 3 is wrong as it is; the first way breaks 0 and 1 and is loud, the second breaks 0 and is quiet."""
+    """Image 3 is wrong as it is. The first way leaves doubt on the images 0 and 1, the second none."""
+    clean = verdict([[0.99, 0.95, 0.8, 0.2], [0.99, 0.95, 0.8, 0.2]])
+    attacked = {
+        "loud": verdict([[0.4, 0.45, 0.7, 0.1], [0.4, 0.45, 0.7, 0.1]]),
+        "quiet": verdict([[0.0001, 0.9], [0.0001, 0.9]]), "none": verdict([[0.6, 0.6], [0.6, 0.6]]),
+        "apart": verdict([[0.9, 0.9], [0.01, 0.01]]),
+    }  # fmt: skip
+    table = detection.measure(clean, attacked, np.arange(4), np.random.default_rng(0))
+    assert table["way"].tolist() == ["loud", "loud", "quiet", "quiet", "apart", "apart"]
+    assert table["score"].tolist() == ["predictive entropy", "mutual information"] * 3
+    assert table["broken"].tolist() == [2, 2, 1, 1, 2, 2]
+    assert table["auroc"].tolist() == [1.0, 0.5, 0.0, 0.5, 1.0, 1.0]
+    assert ((table["low"] <= table["auroc"]) & (table["auroc"] <= table["high"])).all()
 
-    def verdict(right: list[float]) -> Verdict:
-        shares = torch.tensor(right)
-        return Verdict(torch.stack([shares, 1 - shares], 1).log()[None], torch.zeros(len(right), dtype=torch.int64))
 
-    clean = verdict([0.99, 0.9, 0.8, 0.2])
-    attacked = {"loud": verdict([0.4, 0.45, 0.7, 0.1]), "quiet": verdict([0.001, 0.9]), "none": verdict([0.6, 0.6])}
-    table = detection.measure(
-        clean, attacked, np.arange(4), {"doubt": lambda each: -np.abs(each[0, :, 0] - each[0, :, 1])}, pairs,
-        np.random.default_rng(0),
-    )  # fmt: skip
-    assert table["way"].tolist() == ["loud", "quiet"]
-    assert table["broken"].tolist() == [2, 1]
-    assert table["auroc"].tolist() == [1.0, 0.0]
+@pytest.mark.parametrize("toy", [Toy(as_it_is, posterior=True), Toy(noisy(0.02), randomised=True, posterior=True)])
+def test_a_posterior_is_asked_for_its_doubts(toy: Toy, tmp_path: Path) -> None:
+    rows, _, _, card = run(toy, tmp_path)
+    assert card["ways"]["confident"] == {"images": 6, "draws": 2 if toy.randomised else 1}
+    table = artifacts.load_table(tmp_path / "out/detection.parquet")
+    assert set(table["way"]) <= set(rows["way"]) - {"clean", "static"} and len(table)
+    entropy = table[table["score"] == "mutual information"]
+    assert (entropy["auroc"] != 0.5).any(), "the networks of the posterior differ"
+    assert (tmp_path / "out/probability.parquet").is_file() == toy.randomised
+
+
+class Shifted:
+    """A score w.x + b, b drawn anew for each network: which corner is worst is known, and how often it suffices."""
+
+    SIGMA = 0.1
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+
+    def __call__(self, network: nn.Module, gradient: Gradient) -> Drawn:
+        def drawn(images: Tensor, draws: Draws) -> Tensor:
+            score = (images * self.weight).sum((1, 2, 3)) + self.SIGMA * draws.normal(1)[:, 0]
+            return torch.stack([torch.zeros_like(score), score], 1)
+
+        return drawn
+
+
+def test_the_probability_of_a_robust_draw_is_the_closed_form() -> None:
+    weight = torch.randn(3, H, W, generator=torch.Generator().manual_seed(1)) / 10
+    wanted = np.array([0.02, 0.2, 0.5, 0.8, 0.98])
+    scores = torch.tensor([NormalDist().inv_cdf(p) * Shifted.SIGMA for p in wanted]) + EPS * weight.abs().sum()
+    middle = torch.full((5, 3, H, W), 0.5)
+    images = middle + ((scores - (middle * weight).sum((1, 2, 3))) / weight.square().sum()).view(-1, 1, 1, 1) * weight
+    assert ((images > EPS) & (images < 1 - EPS)).all(), "no corner of the ball is cut off"
+    few = Batch(images, torch.ones(5, dtype=torch.int64), np.arange(5), np.arange(5), 5)
+    toy = Toy(Shifted(weight), randomised=True, posterior=True)
+    precision = Precision()
+    table = probability.measure(Behind(toy, network(), {}, few, 0, 3), Threat(eps=(EPS,)), precision)
+    assert (table["probability"] - wanted).abs().max() <= precision.gamma
+    assert ((table["low"] <= wanted) & (wanted <= table["high"])).all()
+    assert (
+        table["samples"].max() <= precision.chernoff and (table["samples"] + table["saved"] == precision.chernoff).all()
+    )

@@ -5,12 +5,10 @@ are right again by the mean of others. A constant added to one logit leaves the 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.narrowing import Model, narrow
 
 
@@ -29,25 +27,3 @@ class Firm:
 
     def narrow(self, index: Tensor) -> "Firm":
         return Firm(narrow(self.model, index), self.labels[index], self.by)
-
-
-@dataclass(frozen=True)
-class Firmly:
-    """An attack that does not stop before the model errs by so much. The worst points are the same ones."""
-
-    attack: Attack
-    by: float
-
-    @property
-    def name(self) -> str:
-        return self.attack.name
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        return {"name": "firmly", "attack": self.attack.model_dump(mode=mode), "by": self.by}
-
-    def narrow(self, index: Tensor) -> "Firmly":
-        return Firmly(narrow(self.attack, index), self.by)
-
-    def __call__(self, model: Model, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
-        """As the attack itself."""
-        return self.attack(Firm(model, labels, self.by), images, labels, **options)

@@ -24,7 +24,8 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.predictions import Corrupt
 from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
-from pixelprune.harness import corrupted
+from pixelprune.evaluation.massart import Precision
+from pixelprune.harness import corrupted, detection, probability
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.behind import Behind, Defense, Once, Verdict
 from pixelprune.harness.compared import compared
@@ -73,6 +74,8 @@ class Job:
 def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
     """Writes rows.parquet, compared.json, checks.json, corruptions.parquet, examples/ into `out`; returns the card.
 
+    Of a posterior, detection.parquet and probability.parquet as well.
+
     batch: `effort.images` test images or fewer. folder: the state of these weights, of what was learned, of these data.
     """
     batch = batch.first(job.effort.images)
@@ -85,6 +88,8 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
     artifacts.save_json(out / "compared.json", compared(rows, sampling.numpy_generator(job.seed, "compared")))
     artifacts.save_json(out / "checks.json", declared(behind, job.threat, job.effort, rows))
     artifacts.save_table(out / "corruptions.parquet", _corrupted(job, behind))
+    if job.defense.posterior:
+        _save_posterior(job, behind, found, out)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[:KEPT])
     artifacts.save_array(out / "examples/worst.npy", _worst(found)[:KEPT].cpu().numpy())
     flags = ("randomised", "dynamic", "batch_coupled", "posterior")
@@ -97,6 +102,34 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
         "cost": _cost(behind, job.effort),
         "passes": {kind: int(rows[kind].sum()) for kind in ("forward", "backward")},
     }
+
+
+def _save_posterior(job: Job, behind: Behind, found: Mapping[str, "Found"], out: Path) -> None:
+    """detection.parquet, and where there are more draws than a few networks, probability.parquet."""
+    asked = {name: one for name, one in found.items() if name != STATIC}
+    verdicts = {name: _doubts(job, behind, one) for name, one in asked.items()}
+    generator = sampling.numpy_generator(job.seed, "detection")
+    attacked = {name: verdict for name, verdict in verdicts.items() if name != CLEAN}
+    artifacts.save_table(
+        out / "detection.parquet", detection.measure(verdicts[CLEAN], attacked, behind.batch.groups, generator)
+    )
+    if job.defense.randomised:
+        few = behind.first(min(job.effort.costliest, len(behind.batch)))
+        precision = Precision(gamma=job.effort.gamma, delta=job.effort.delta, alpha=job.effort.alpha)
+        artifacts.save_table(out / "probability.parquet", probability.measure(few, job.threat, precision))
+
+
+def _doubts(job: Job, behind: Behind, one: "Found") -> Verdict:
+    """Of every draw; of a finite posterior, of every network."""
+    members = job.defense.members(job.network, job.learned)
+    if not members:
+        return one.verdict
+    with torch.no_grad():
+        each = [
+            torch.cat([member(one.points[index]) for index in behind.parts(len(one.points))]).log_softmax(1)
+            for member in members
+        ]
+    return Verdict(torch.stack(each), one.verdict.labels)
 
 
 @dataclass(frozen=True)

@@ -5,34 +5,21 @@ Source: Feng et al., "Attacking Bayes: On the Adversarial Robustness of Bayesian
 section 5.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
 
 import numpy as np
 import pandas
 from numpy.typing import NDArray
 
+from pixelprune.evaluation.uncertainty import auroc, mutual_information, predictive_entropy
 from pixelprune.harness.behind import Verdict
 
-Score = Callable[[NDArray[Any]], NDArray[np.float64]]
-"""Log-probabilities (S, N, K) of all draws -> how much each image is doubted, (N,)."""
-
-
-class Area(Protocol):
-    @property
-    def value(self) -> float: ...
-    @property
-    def interval(self) -> tuple[float, float]: ...
-
-
-Auroc = Callable[[NDArray[Any], NDArray[np.bool_], NDArray[Any], np.random.Generator], Area]
-"""(scores (N,), which are attacked bool (N,), groups (N,), generator) -> the area and its interval."""
+SCORES = {"predictive entropy": predictive_entropy, "mutual information": mutual_information}
 
 
 def measure(
-    clean: Verdict, attacked: Mapping[str, Verdict], groups: NDArray[np.int64], scores: Mapping[str, Score],
-    auroc: Auroc, generator: np.random.Generator,
-) -> pandas.DataFrame:  # fmt: skip
+    clean: Verdict, attacked: Mapping[str, Verdict], groups: NDArray[np.int64], generator: np.random.Generator
+) -> pandas.DataFrame:
     """A row a way x score: way, score, broken (images), auroc, low, high; a way that broke none has no row.
 
     attacked: the verdicts on the points of each way, on the first images of `clean`. An image that is wrong as it is
@@ -47,8 +34,7 @@ def measure(
         pair = [each[:, :count].cpu().numpy()[:, broken] for each in (clean.each, verdict.each)]
         is_attacked = np.repeat([False, True], int(broken.sum()))
         both = np.concatenate([groups[:count][broken]] * 2)
-        for name, score in scores.items():
+        for name, score in SCORES.items():
             area = auroc(np.concatenate([score(each) for each in pair]), is_attacked, both, generator)
-            low, high = area.interval
-            lines.append((way, name, int(broken.sum()), area.value, low, high))
+            lines.append((way, name, int(broken.sum()), area.value, area.low, area.high))
     return pandas.DataFrame(lines, columns=["way", "score", "broken", "auroc", "low", "high"])
