@@ -16,7 +16,7 @@ from pixelprune.datasets import split
 from pixelprune.models.catalog import Network
 from pixelprune.pruning import Strategy
 from pixelprune.training import silhouette
-from pixelprune.training.catalog import Training
+from pixelprune.training.catalog import Learning
 
 
 def main(key: str) -> None:
@@ -40,7 +40,7 @@ def main(key: str) -> None:
             "shares": {name: round(float(mask.mean()), 6) for name, mask in masks.items()},
         })  # fmt: skip
         leak = silhouette.measure(
-            data, masks, params.load("network", Network), params.load("silhouette", Training), runtime.device()
+            data, masks, params.load("network", Network), params.load("silhouette", Learning), runtime.device()
         )
         artifacts.save_json(folder / "silhouette.json", leak)
     print(

@@ -1,16 +1,18 @@
-"""train: learn the weights of one run.
+"""train: learn the weights of one run, or take those that are given.
 
 python stages/train.py STRATEGY TRAINING SEED
   reads   data/raw/, data/pruned/STRATEGY/
-  writes  models/STRATEGY/TRAINING/SEED/{model,last}.safetensors    best epoch on validation, last epoch
+  writes  models/STRATEGY/TRAINING/SEED/model.safetensors           best epoch on validation, or the given weights
+          models/STRATEGY/TRAINING/SEED/last.safetensors            last epoch, where there is one
           models/STRATEGY/TRAINING/SEED/{card.json,curve.csv}
 """
 
+from functools import partial
 from pathlib import Path
 
 from pixelprune import cli, parallel, params, runtime
 from pixelprune.models.catalog import Network
-from pixelprune.training import run
+from pixelprune.training import pretrained, run
 from pixelprune.training.catalog import Training
 
 
@@ -21,9 +23,10 @@ def main(strategy: str, training: str, seed: str) -> None:
         cli.timed(f"train@{strategy}-{training}-{seed}"),
         parallel.written_once(Path("models", strategy, training, seed)) as out,
     ):
-        card = run.train(
-            params.load("network", Network),
-            params.load(f"trainings.{training}", Training),
+        network, entry = params.load("network", Network), params.load(f"trainings.{training}", Training)
+        given = isinstance(entry, pretrained.Pretrained)
+        work = partial(pretrained.take, entry) if given else partial(run.train, network, entry)
+        card = work(
             int(seed),
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned", strategy),
@@ -31,8 +34,9 @@ def main(strategy: str, training: str, seed: str) -> None:
             device=runtime.device(),
         )
         parallel.stop()
+    epoch = "given weights" if given else f"epoch {card['best_epoch']} of {card['epochs']}"
     print(
-        f"train {strategy} {training} {seed}: epoch {card['best_epoch']} of {card['epochs']}, "
+        f"train {strategy} {training} {seed}: {epoch}, "
         f"validation {card['validation_clean']:.1%} clean, {card['validation_robust']:.1%} robust"
     )
 

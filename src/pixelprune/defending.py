@@ -1,7 +1,6 @@
 """From the artifacts of a run to what a defense is given to learn from, and back from files to a defended network."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from pixelprune import artifacts, cli, params, pruned, runtime, sampling, selecting, state
+from pixelprune.attacks.narrowing import Model
 from pixelprune.datasets import split
 from pixelprune.defenses.catalog import Defense
-from pixelprune.defenses.defense import DefenseOptions, Lesson, Perturb, as_they_are
+from pixelprune.defenses.defense import DefenseOptions, Lesson, as_they_are, unmoved
 from pixelprune.errors import ParamsError
+from pixelprune.fills.fill import FillOptions
 from pixelprune.models.catalog import Network
+from pixelprune.models.network import NetworkOptions
 from pixelprune.training import loop, run
 from pixelprune.training.catalog import Training
 from pixelprune.training.recipe import TrainingOptions
@@ -36,27 +38,28 @@ def learn(
 ) -> dict[str, Any]:
     """Writes learned.safetensors and card.json into `out`; returns the card."""
     network = selecting.load_network(model).to(device)
-    task = _task(model, raw, pruned_folder, seed, device)
+    trained = _trained(model, raw, pruned_folder, seed, device)
     name = state.fingerprint(
         defense=defense.model_dump(mode="json"), seed=seed,
         files=[state.file_digest(path) for path in (model / "model.safetensors", raw / "train/images.npy")],
-        device=[device.type, task.bfloat16],
+        device=[device.type, runtime.computes_bfloat16(device)],
     )  # fmt: skip
     with state.locked(name) as folder:
         lesson = Lesson(
-            images=task.train.images,
-            labels=task.train.labels,
+            images=trained.train.images,
+            labels=trained.train.labels,
             generator=sampling.torch_generator(seed, "defense", defense.name),
             tell=cli.teller(f"defend {defense.name}"),
-            perturb=_perturb(task.training),
-            again=_again(model, task, device, folder),
+            perturb=trained.perturb,
+            augment=trained.augmented,
+            again=lambda number: trained.again(number, folder / str(number)),
         )
         learned = defense.learn(network, lesson)
         card = {
             "defense": defense.model_dump(mode="json"),
             "declared": {fact: getattr(defense, fact) for fact in FACTS},
             "learned": sum(tensor.numel() for tensor in learned.values()),
-            "facts": defense.facts(network, learned, *task.train.images.shape[2:]),
+            "facts": defense.facts(network, learned, *trained.train.images.shape[2:]),
         }
         artifacts.save_tensors(out / "learned.safetensors", learned)
         artifacts.save_json(out / "card.json", card)
@@ -73,45 +76,60 @@ def load(folder: Path, model: Path, device: torch.device) -> Defended:
     return Defended(defense, network, {name: tensor.to(device) for name, tensor in learned.items()}, card["facts"])
 
 
-def _task(model: Path, raw: Path, pruned_folder: Path, seed: int, device: torch.device) -> loop.Task:
-    """As the run was trained; what was given, not trained, is learned on as natural training would."""
-    strategy, data = pruned.load(pruned_folder), split.load(raw, "train")
-    card = artifacts.load_json(model / "card.json")
-    masks = strategy.masks("train", len(data)).to(device)
-    return loop.Task(
-        training=params.validated(card["training"], Training, "training.", model / "card.json"),
-        train=run.part(data, masks, device, held_out=False),
-        validation=run.part(data, masks, device, held_out=True),
-        fill=strategy.fill,
-        seed=seed,
-        masks="stay",
-        bfloat16=runtime.computes_bfloat16(device),
-    )
+@dataclass(frozen=True)
+class _Trained:
+    """How the weights of a run came about. recipe: None where they were given."""
 
+    place: Path
+    recipe: TrainingOptions | None
+    network: NetworkOptions
+    classes: int
+    fill: FillOptions
+    train: loop.Images
+    validation: loop.Images
+    seed: int
 
-def _perturb(training: TrainingOptions) -> Perturb:
-    if not isinstance(training, TrainingOptions):
-        return as_they_are
-
-    def perturb(model: Any, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def perturb(self, model: Model, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        if self.recipe is None:
+            return as_they_are(model, images, labels, generator)
         everywhere = torch.ones_like(images[:, :1], dtype=torch.bool)
-        return training.perturb(model, images, labels, everywhere, generator)
+        if images.device != generator.device:
+            seed = int(torch.randint(2**62, (), generator=generator))
+            generator = torch.Generator(images.device).manual_seed(seed)
+        return self.recipe.perturb(model, images, labels, everywhere, generator)
 
-    return perturb
+    def augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if self.recipe is None:
+            return unmoved(images, generator)
+        return loop.augmented(images, self.recipe, generator)
 
-
-def _again(model: Path, task: loop.Task, device: torch.device, folder: Path) -> Callable[[int], nn.Module]:
-    card = artifacts.load_json(model / "card.json")
-    options = params.validated(card["network"], Network, "network.", model / "card.json")
-
-    def again(number: int) -> nn.Module:
-        if not isinstance(task.training, TrainingOptions):
-            raise ParamsError(f"{model}: its weights were given, so no other network can be trained as it was.")
+    def again(self, number: int, folder: Path) -> nn.Module:
+        if self.recipe is None:
+            raise ParamsError(f"{self.place}: its weights were given, so no other network can be trained as it was.")
+        device = self.train.images.device
         # A seed that no study names.
-        seed = sampling.torch_generator(task.seed, "again", number).initial_seed()
-        network = run.build(options, len(card["classes"]), task.train.images, seed, device)
-        each = cli.teller(f"network {number}")
-        loop.train(network, replace(task, seed=seed), folder / str(number), each)
+        seed = sampling.torch_generator(self.seed, "again", number).initial_seed()
+        network = run.build(self.network, self.classes, self.train.images, seed, device)
+        task = loop.Task(
+            self.recipe, self.train, self.validation, self.fill, seed, "stay", runtime.computes_bfloat16(device)
+        )
+        loop.train(network, task, folder, cli.teller(f"network {number}"))
         return runtime.channels_last(network.requires_grad_(False))
 
-    return again
+
+def _trained(model: Path, raw: Path, pruned_folder: Path, seed: int, device: torch.device) -> _Trained:
+    strategy, data = pruned.load(pruned_folder), split.load(raw, "train")
+    path = model / "card.json"
+    card = artifacts.load_json(path)
+    training = params.validated(card["training"], Training, "training.", path)
+    masks = strategy.masks("train", len(data)).to(device)
+    return _Trained(
+        place=model,
+        recipe=training if isinstance(training, TrainingOptions) else None,
+        network=params.validated(card["network"], Network, "network.", path),
+        classes=len(card["classes"]),
+        fill=strategy.fill,
+        train=run.part(data, masks, device, held_out=False),
+        validation=run.part(data, masks, device, held_out=True),
+        seed=seed,
+    )

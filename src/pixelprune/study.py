@@ -18,7 +18,7 @@ from pixelprune.models.catalog import Network
 from pixelprune.options import Key, Listed, Options
 from pixelprune.pruning import Strategy
 from pixelprune.segmenters.catalog import Segmenter
-from pixelprune.training.catalog import Training
+from pixelprune.training.catalog import Learning, Training
 
 FULL = "none"
 """The strategy that prunes nothing: the model that every other is compared with."""
@@ -34,7 +34,7 @@ class Study(Options):
     strategies: dict[Key, Strategy]
     network: Network
     trainings: Annotated[dict[Key, Training], Field(min_length=1)]
-    silhouette: Training = Field(description="How the network learns that sees nothing but the mask.")
+    silhouette: Learning = Field(description="How the network learns that sees nothing but the mask.")
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Field(min_length=1)]
     threats: Annotated[dict[Key, Threat], Field(min_length=1)]
     ladder: Annotated[dict[Key, Attack], Field(min_length=1)]

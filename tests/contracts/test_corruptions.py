@@ -12,12 +12,15 @@ from pixelprune.corruptions.catalog import CORRUPTIONS, CorruptionName
 SEVERITIES = (1, 2, 3, 4, 5)
 
 # Severities that do ever more of the same, where the published table does not make all five so: saturate takes colour
-# away and then adds it, glass_blur blurs its own grain, elastic moves pixels less far and more locally.
+# away and then adds it, glass_blur blurs its own grain, elastic moves pixels less far and more locally, spatter goes
+# from water to mud, and the last two of frost darken the image that it brightens.
 CHAINS = {
     "snow": [
         (0, 1, 2, 4, 5),
         (0, 1, 3, 4, 5),
     ],  # 2 and 3 do equal damage on average, so a few images order them by chance
+    "frost": [(0, 1, 2, 3), (0, 4), (0, 5)],
+    "spatter": [(0, 1, 2, 3), (0, 4, 5)],
     "saturate": [(0, 1, 2), (0, 3, 4, 5)],
     "glass_blur": [(0, 1), (0, 2, 4), (0, 3, 5)],
     "elastic": [(0, severity) for severity in SEVERITIES],

@@ -1,5 +1,6 @@
 """What every map promises, over all members of the catalog and both values of every switch they have."""
 
+from importlib.util import find_spec
 from typing import get_args
 
 import numpy as np
@@ -14,9 +15,12 @@ from pixelprune.maps.map import MapOptions, Source
 
 MEMBERS = get_args(get_args(Map)[0])
 READS = {"nothing": "data/raw", "foreground": "data/segments/s", "model": "models/none/natural/0"}
-BY_ID = {"random-per_image", "redrawn", "shifted", "blobs", "smoothgrad", "smoothgrad-squared", "vargrad"}
+BY_ID = {
+    "random-per_image", "redrawn", "shifted", "blobs", "blurred_random", "smoothgrad", "smoothgrad-squared", "vargrad",
+    "rise-per_image", "captum",
+}  # fmt: skip
 """The variants whose map depends on the image's id."""
-PIECEWISE = {"blobs"}
+PIECEWISE = {"blobs", "captum"}
 """Dynamic, but without a gradient; their files say so."""
 
 HEIGHT, WIDTH = 12, 10
@@ -28,8 +32,9 @@ def variants() -> list:
     found = []
     for member in MEMBERS:
         (name,) = get_args(member.model_fields["name"].annotation)
-        base = {"name": name, "reads": READS[member.needs]}
-        found.append(pytest.param(member(**base), id=name))
+        base = {"name": name, "reads": READS[member.needs]} | ({"masks": 50} if "masks" in member.model_fields else {})
+        absent = pytest.mark.skipif(name == "captum" and not find_spec("captum"), reason="captum is not installed")
+        found.append(pytest.param(member(**base), id=name, marks=absent))
         for switch, field in member.model_fields.items():
             if isinstance(field.default, bool):
                 turned = member(**base, **{switch: not field.default})

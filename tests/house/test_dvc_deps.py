@@ -13,12 +13,12 @@ def test_the_deps_are_what_the_stages_import():
     assert deps.check(ROOT) == [], "python -m pixelprune deps --fix"
 
 
-OWN = ("data", "models", "results", "transfer")
+OWN = ("data", "models", "results", "transfer", "defended", "measures")
 
 
 @pytest.mark.parametrize("name", sorted(deps.read(ROOT)))
 def test_a_stage_is_made_of_places_that_every_study_has(name):
-    """Shared files through ${root}; data, models, results and transfer in the folder of the study."""
+    """Shared files through ${root}; what stages write in the folder of the study."""
     for dep in deps.deps(deps.read(ROOT)[name]):
         assert dep.startswith(("${root}/src/", "${root}/stages/", "${item.reads}", *OWN)), dep
 

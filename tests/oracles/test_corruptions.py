@@ -1,6 +1,7 @@
 """Corruptions against closed forms, brute force and independent implementations."""
 
 import colorsys
+import dataclasses
 import math
 
 import cv2
@@ -14,12 +15,14 @@ from pixelprune.corruptions.blur import defocus_blur, disk, gaussian_blur
 from pixelprune.corruptions.corruption import Draws
 from pixelprune.corruptions.digital import jpeg, pixelate
 from pixelprune.corruptions.elastic import elastic
+from pixelprune.corruptions.frost import COLOR, CONTRAST, RANGE, SECTOR, crystals, frost, ice
 from pixelprune.corruptions.glass import glass_blur
 from pixelprune.corruptions.light import brightness, contrast, saturate
 from pixelprune.corruptions.motion import motion_blur, streak, zoom_blur
 from pixelprune.corruptions.noise import gaussian_noise, impulse_noise, shot_noise, speckle_noise
 from pixelprune.corruptions.plasma import plasma
 from pixelprune.corruptions.resampling import zoom
+from pixelprune.corruptions.spatter import BROWN, TURQUOISE, smoothed, spatter, water
 from pixelprune.corruptions.weather import fog, snow
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -365,3 +368,103 @@ def test_elastic_is_an_affine_map_through_three_points_and_smooth_shifts(severit
         for channel in range(3):
             expected = scipy.ndimage.map_coordinates(images[image, channel].numpy(), (y, x), order=1, mode="reflect")
             assert np.abs(result[image, channel].numpy() - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(("severity", "weights"), levels((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)))
+def test_frost_is_a_weighted_sum_of_the_image_and_its_ice(severity, weights):
+    share, amount = weights
+    images = random_images(40)
+    draws = Draws("frost", IDS, 7, torch.device("cpu"))
+    expected = (share * images + amount * ice(images, draws)).clamp(0, 1)
+    torch.testing.assert_close(frost(images, severity, IDS, 7), expected)
+
+
+def test_ice_has_the_color_and_the_spread_of_its_photographs():
+    found = ice(flat(0.0), Draws("frost", IDS, 0, torch.device("cpu"))).double()
+    light = found.mean((2, 3)) - torch.tensor(COLOR)
+    assert light.abs().max() <= RANGE + 0.01
+    assert scipy.stats.kstest(light[:, 1].numpy(), "uniform", args=(-RANGE, 2 * RANGE)).pvalue > 1e-4
+    spread = found.std((2, 3), unbiased=False)
+    assert (spread <= CONTRAST + 1e-6).all(), "but for what is clipped it is exact"
+    assert spread.mean().item() == pytest.approx(CONTRAST, rel=0.01)
+
+
+def test_a_crystal_has_six_arms_and_their_mirror_images():
+    """Around one nucleus brightness depends on the distance and on the angle to the nearest arm alone."""
+    images, clouds = torch.zeros(1, 1, 65, 65), torch.zeros(1, 65, 65)
+
+    class Placed:
+        def uniform(self, what, *shape):
+            return torch.tensor([[33 / 65], [33 / 65], [0.0]]).expand(1, 3, 5).view(1, *shape)
+
+    found = crystals(images, clouds, Placed())[0].numpy()
+    rows, columns = np.mgrid[:65, :65] - 33
+    angle, distance = np.arctan2(rows, columns), np.hypot(rows, columns)
+    inside = (distance > 3) & (distance < 25)
+    for other in (angle + SECTOR, -angle):
+        at = 33 + distance * np.sin(other), 33 + distance * np.cos(other)
+        turned = scipy.ndimage.map_coordinates(found, at, order=3)
+        assert np.abs(turned - found)[inside].mean() < 0.02
+    assert found[33, 33:].min() > 0.99, "along an arm"
+    assert found[inside].min() < 0.1, "between branches"
+
+
+def layer(mean, deviation, smoothness):
+    """The liquid of spatter by scipy, (40, 32, 32)."""
+    noise = Draws("spatter", IDS, 0, torch.device("cpu")).normal("layer", 1, 32, 32)[:, 0].numpy()
+    return scipy.ndimage.gaussian_filter(mean + deviation * noise, (0, smoothness, smoothness), mode="nearest")
+
+
+@pytest.mark.parametrize(("severity", "level"), [(4, (0.65, 0.1, 0.7, 0.69, 0.6)), (5, (0.65, 0.1, 0.5, 0.68, 0.6))])
+def test_mud_covers_where_the_layer_is_thick(severity, level):
+    mean, deviation, smoothness, dry, softness = level
+    wet = (layer(mean, deviation, smoothness) > dry).astype(np.float64)
+    cover = scipy.ndimage.gaussian_filter(wet, (0, softness, softness), mode="nearest")
+    cover = torch.from_numpy(np.where(cover < 0.8, 0, cover))[:, None].float()
+    images = random_images(40)
+    expected = images * (1 - cover) + torch.tensor(BROWN).view(1, 3, 1, 1) * cover
+    torch.testing.assert_close(spatter(images, severity, IDS, 0), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("severity", "level"),
+    [(1, (0.62, 0.1, 0.7, 0.7, 0.5)), (2, (0.65, 0.1, 0.8, 0.7, 0.5)), (3, (0.65, 0.3, 1, 0.69, 0.5))],
+)
+def test_water_lights_up_turquoise_where_the_layer_is_thick(severity, level):
+    mean, deviation, smoothness, dry, brightest = level
+    light = spatter(flat(0.2), severity, IDS, 0) - 0.2
+    thick = layer(mean, deviation, smoothness)
+    assert (light.numpy().transpose(0, 2, 3, 1)[thick < dry - 1e-4] == 0).all()
+    torch.testing.assert_close(light.amax((2, 3)), brightest * torch.tensor(TURQUOISE).expand(40, 3))
+    torch.testing.assert_close(light[:, 0] * TURQUOISE[1], light[:, 1] * TURQUOISE[0])
+    assert torch.equal(light[:, 1], light[:, 2])
+    assert (spatter(flat(1.0), severity, IDS, 0) == 1).all()
+
+
+def test_no_drop_is_no_water():
+    assert (water(np.zeros((8, 8), np.float32)) == 0).all()
+
+
+@pytest.mark.parametrize("times", [0.5, 2, 3])
+def test_the_liquid_of_other_sizes_spreads_as_much(times):
+    noise = Draws("spatter", IDS, 0, torch.device("cpu")).normal("layer", 1, 96, 96)
+    spread = [smoothed(noise, 0.7, 0.7 * factor)[..., 8:-8, 8:-8].std().item() for factor in (1, times)]
+    assert spread[1] == pytest.approx(spread[0], rel=0.02)
+
+
+PEERS = ((0.65, 0.3, 4, 0.69, 0.6, "water"), (0.65, 0.3, 3, 0.68, 0.6, "water"), (0.65, 0.3, 2, 0.68, 0.5, "water"),
+         (0.65, 0.3, 1, 0.65, 1.5, "mud"), (0.67, 0.4, 1, 0.65, 1.5, "mud"))  # fmt: skip
+"""The levels of imagecorruptions, which are made for large photographs."""
+
+
+@pytest.mark.parametrize("severity", [3, 4, 5])
+def test_spatter_changes_as_much_as_imagecorruptions(severity):
+    """At severity 1 and 2 some of the peer's layers of 32 pixels are dry, and it divides by zero."""
+    peer = pytest.importorskip("imagecorruptions", exc_type=ImportError)
+    images = random_images(40)
+    np.random.seed(0)  # noqa: NPY002, what the peer draws from
+    ours = dataclasses.replace(spatter, levels=PEERS)(images, severity, IDS, 0)
+    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    theirs = np.stack([peer.corrupt(image, severity, "spatter") for image in pixels]) / 255
+    change = np.abs(theirs - pixels / 255).mean()
+    assert (ours - images).abs().mean().item() == pytest.approx(change, rel=0.15)

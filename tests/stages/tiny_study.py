@@ -47,13 +47,35 @@ evaluation:
   corruptions: [contrast]
   severities: [3]
   corruption_images: 8
+defenses:
+  rain: {{name: rain, upsampling: bicubic}}
+defended:
+  images: 8
+  costly: 4
+  costliest: 2
+  check_images: 2
+  draws: [2, 3, 4]
+  steps: 2
+  plain_steps: 4
+  queries: 5
+  search_draws: 2
+  verdict_draws: 4
+  known_draws: 1
+  planted_points: 19
+  corruption_images: 2
+  corruptions: [contrast]
+  severities: [3]
+measures:
+  surface: {{name: surface, images: 2, side: 5}}
 """
 
 STAGES = [
     ("download",), ("segment", "outline"), ("importance", "constant"), ("importance", "foreground"),
     ("prune", "none"), ("prune", "foreground"), ("train", "none", "natural", "0"),
     ("train", "foreground", "natural", "0"), ("attack", "none", "natural", "0"),
-    ("attack", "foreground", "natural", "0"), ("transfer",), ("report",),
+    ("attack", "foreground", "natural", "0"), ("transfer",),
+    ("defend", "none", "natural", "0", "rain"), ("attack_defended", "none", "natural", "0", "rain"),
+    ("measure", "none", "natural", "0", "surface"), ("report",),
 ]  # fmt: skip
 
 

@@ -11,15 +11,15 @@ import difflib
 import inspect
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
+from pixelprune import global_state
 from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
@@ -101,7 +101,7 @@ class Toolbox(Options):
         norm = {"linf": "Linf", "l2": "L2"}[getattr(ball, "norm", "linf")]
         ours = {"eps": ball.eps, "max_epsilon": ball.eps, "norm": norm, "seed": seed, "n_classes": classes}
         module = _Module(model, len(images), images.device)
-        with _own_random_state(seed, images.device), contextlib.redirect_stdout(io.StringIO()), torch.enable_grad():
+        with global_state.seeded(seed, images.device), contextlib.redirect_stdout(io.StringIO()), torch.enable_grad():
             kind = getattr(torchattacks, self.attack)
             given = {name: value for name, value in ours.items() if name in _known()[self.attack]}
             try:
@@ -135,19 +135,6 @@ class _Module(nn.Module):
             f"this attack calls the model with {len(images)} of its {expected} images, which a model with frozen masks "
             "cannot tell apart: leave out `batch` of the attack"
         )
-
-
-@contextlib.contextmanager
-def _own_random_state(seed: int, device: torch.device) -> Iterator[None]:
-    """Global random states seeded for torchattacks, which knows no generators, and put back afterwards."""
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def _ratio(value: Any) -> Any:

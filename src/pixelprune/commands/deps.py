@@ -106,9 +106,10 @@ def check(root: Path) -> list[str]:
 
 
 def _placeholders(root: Path) -> list[Path]:
-    """What git keeps of the folders that may be empty."""
+    """What git keeps of the folders that stages depend on and that may be empty."""
+    named = {dep for stage in read(root).values() for dep in deps(stage)}
     places = [root, *(path.parent for path in studies(root))]
-    return [place / folder / ".gitkeep" for place in places for folder in FOLDERS]
+    return [place / folder / ".gitkeep" for place in places for folder in FOLDERS if folder in named]
 
 
 def deps(stage: dict[str, Any]) -> list[str]:

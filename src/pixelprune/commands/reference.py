@@ -28,7 +28,8 @@ def text() -> str:
     from pixelprune.models.catalog import Network
     from pixelprune.pruning import Strategy
     from pixelprune.segmenters.catalog import Segmenter
-    from pixelprune.training.catalog import Training
+    from pixelprune.training.catalog import Learning
+    from pixelprune.training.pretrained import Pretrained
 
     families: list[tuple[str, str, Any]] = [
         ("dataset", "One.", Dataset),
@@ -37,7 +38,8 @@ def text() -> str:
         ("strategies", "Any number, by keys of your own; `none` has to be one of them.", Strategy),
         ("fills", "`fill` of a strategy: a name, or a mapping with options.", Fill),
         ("network", "One.", Network),
-        ("trainings", "Any number, by keys of your own; `silhouette` is one more.", Training),
+        ("trainings", "Any number, by keys of your own; `silhouette` is one more.", Learning),
+        ("pretrained", "One more of the trainings, which learns nothing; `silhouette` cannot be one.", Pretrained),
         ("threats", "Any number, by keys of your own. The first one is the one that checks look at.", Threat),
         ("ladder", "Attacks, by keys of your own: an image stands if it stands under every one of them.", Attack),
         ("evaluation", "How much of a study is evaluated.", Evaluation),

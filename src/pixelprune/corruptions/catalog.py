@@ -6,10 +6,12 @@ from pixelprune.corruptions.blur import defocus_blur, gaussian_blur
 from pixelprune.corruptions.corruption import Corruption
 from pixelprune.corruptions.digital import jpeg, pixelate
 from pixelprune.corruptions.elastic import elastic
+from pixelprune.corruptions.frost import frost
 from pixelprune.corruptions.glass import glass_blur
 from pixelprune.corruptions.light import brightness, contrast, saturate
 from pixelprune.corruptions.motion import motion_blur, zoom_blur
 from pixelprune.corruptions.noise import gaussian_noise, impulse_noise, shot_noise, speckle_noise
+from pixelprune.corruptions.spatter import spatter
 from pixelprune.corruptions.weather import fog, snow
 
 CorruptionName = Literal[
@@ -21,6 +23,7 @@ CorruptionName = Literal[
     "motion_blur",
     "zoom_blur",
     "snow",
+    "frost",
     "fog",
     "brightness",
     "contrast",
@@ -29,8 +32,12 @@ CorruptionName = Literal[
     "jpeg",
     "speckle_noise",
     "gaussian_blur",
+    "spatter",
     "saturate",
 ]
+
+EXTRAS: tuple[CorruptionName, ...] = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+"""Beside the 15 of the benchmark: its authors hold them out, to tune on."""
 
 CORRUPTIONS: dict[CorruptionName, Corruption[Any]] = {
     "gaussian_noise": gaussian_noise,
@@ -41,6 +48,7 @@ CORRUPTIONS: dict[CorruptionName, Corruption[Any]] = {
     "motion_blur": motion_blur,
     "zoom_blur": zoom_blur,
     "snow": snow,
+    "frost": frost,
     "fog": fog,
     "brightness": brightness,
     "contrast": contrast,
@@ -49,5 +57,6 @@ CORRUPTIONS: dict[CorruptionName, Corruption[Any]] = {
     "jpeg": jpeg,
     "speckle_noise": speckle_noise,
     "gaussian_blur": gaussian_blur,
+    "spatter": spatter,
     "saturate": saturate,
 }

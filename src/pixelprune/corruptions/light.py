@@ -5,6 +5,9 @@ from torch import Tensor
 
 from pixelprune.corruptions.corruption import Draws, severities
 
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
+
 
 @severities(0.05, 0.1, 0.15, 0.2, 0.3)
 def brightness(images: Tensor, amount: float, draws: Draws) -> Tensor:
@@ -39,3 +42,17 @@ def saturate(images: Tensor, level: tuple[float, float], draws: Draws) -> Tensor
     red = torch.tensor([0.0, 1.0, 1.0], device=images.device).view(1, 3, 1, 1)
     hue = torch.where(spread > 0, (value - images) / torch.where(spread > 0, spread, 1), red)
     return value * (1 - new_saturation * hue)
+
+
+def luma(images: Tensor) -> Tensor:
+    """Brightness, (N, 1, H, W), of one or three channels."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.split(1, dim=1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def painted(color: tuple[float, float, float], images: Tensor) -> Tensor:
+    """The colour, (1, C, 1, 1) as the images have channels: of one channel its brightness."""
+    paint = torch.tensor(color, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+    return paint if images.shape[1] == 3 else luma(paint)

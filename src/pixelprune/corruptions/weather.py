@@ -1,4 +1,4 @@
-"""Fog and snow. Source and severities: corruption.py. Frost is absent: it needs the photographs of its authors."""
+"""Fog and snow. Source and severities: corruption.py."""
 
 import math
 
@@ -6,12 +6,10 @@ import torch
 from torch import Tensor
 
 from pixelprune.corruptions.corruption import Draws, severities
+from pixelprune.corruptions.light import luma
 from pixelprune.corruptions.motion import streak
 from pixelprune.corruptions.plasma import plasma
 from pixelprune.corruptions.resampling import scale, zoom
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
 
 @severities((0.2, 3.0), (0.5, 3.0), (0.75, 2.5), (1.0, 2.0), (1.5, 1.75))
@@ -41,13 +39,6 @@ def snow(images: Tensor, level: tuple[float, float, float, float, float, float, 
     flakes = torch.where(flakes < threshold, 0, flakes.clamp(max=1))
     angle = -math.pi / 4 - draws.uniform("angle") * (math.pi / 2)
     flakes = streak(flakes, radius * scale(images), sigma * scale(images), angle)
-    whitened = share * images + (1 - share) * torch.maximum(images, 1.5 * _luma(images) + 0.5)
+    whitened = share * images + (1 - share) * torch.maximum(images, 1.5 * luma(images) + 0.5)
     # Turned by half a circle and added, so that flakes fall in two depths.
     return whitened + flakes + flakes.flip(2, 3)
-
-
-def _luma(images: Tensor) -> Tensor:
-    if images.shape[1] == 1:
-        return images
-    red, green, blue = images.split(1, dim=1)
-    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue

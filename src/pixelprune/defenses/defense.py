@@ -22,6 +22,11 @@ def as_they_are(model: Model, images: Tensor, labels: Tensor, generator: torch.G
     return images
 
 
+def unmoved(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Without augmentation."""
+    return images.float() / 255
+
+
 def never_again(number: int) -> nn.Module:
     raise NotImplementedError("this lesson cannot train networks")
 
@@ -36,6 +41,8 @@ class Lesson:
     tell: Callable[[str], None]
     perturb: Perturb = as_they_are
     """As the network's own training does: what is learned anew from it stays adversarially trained."""
+    augment: Callable[[Tensor, torch.Generator], Tensor] = unmoved
+    """uint8 (N, 3, H, W) -> float32 in [0, 1], as large: moved and mirrored as the network's own training does."""
     again: Callable[[int], nn.Module] = never_again
     """Trains the network's own training from other first weights, of this number (1, 2, ...); in eval mode."""
 

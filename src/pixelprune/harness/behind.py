@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pixelprune.attacks.fresh import Fresh, earlier
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Drawn, Mean, votes
-from pixelprune.attacks.narrowing import narrow
+from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.draws import Draws
 from pixelprune.harness.ladder import CHUNK, Batch, chunks
 
@@ -37,6 +37,8 @@ class Defense(Protocol):
     def posterior(self) -> bool: ...
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn: ...
+
+    def members(self, network: nn.Module, learned: dict[str, Tensor]) -> list[Model]: ...
 
     def model_dump(self, *, mode: str) -> dict[str, Any]: ...
 
@@ -177,22 +179,3 @@ class Verdict:
     def share(self) -> Tensor:
         """float32 (N,): of the draws, how many are right."""
         return (self.each.argmax(2) == self.labels).float().mean(0)
-
-
-def errs(behind: Behind, points: Tensor, labels: Tensor, word: str = "probability") -> "Errs":
-    """Of a defense that answers by chance: which images a single further draw gets wrong at these points."""
-    return Errs(behind.model(1, word), points, labels)
-
-
-@dataclass(frozen=True)
-class Errs:
-    model: "Mean | Once"
-    points: Tensor
-    labels: Tensor
-
-    def __call__(self, number: int, index: Tensor) -> Tensor:
-        """bool (M,), of images[index]. The draws are counted by image, whatever the number."""
-        index = index.to(self.points.device)
-        with torch.no_grad():
-            said = narrow(self.model, index)(self.points[index]).argmax(1)
-        return said != self.labels[index]

@@ -21,13 +21,14 @@ from pixelprune import artifacts, cli, closure, parallel, sampling, state
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.threat import Threat
+from pixelprune.corruptions.predictions import Corrupt
 from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
-from pixelprune.harness import corrupted
+from pixelprune.evaluation.massart import Precision
+from pixelprune.harness import corrupted, detection, probability
 from pixelprune.harness.accesses import Access
 from pixelprune.harness.behind import Behind, Defense, Once, Verdict
 from pixelprune.harness.compared import compared
-from pixelprune.harness.corrupted import Corruption
 from pixelprune.harness.cost import multiply_adds
 from pixelprune.harness.declared import declared
 from pixelprune.harness.effort import Effort
@@ -66,12 +67,14 @@ class Job:
     attack: Attack
     """The ensemble that the undefended network gets, and a defense that neither draws nor searches."""
     effort: Effort
-    corruptions: Mapping[str, Corruption]
+    corruptions: Mapping[str, Corrupt]
     seed: int
 
 
 def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
     """Writes rows.parquet, compared.json, checks.json, corruptions.parquet, examples/ into `out`; returns the card.
+
+    Of a posterior, detection.parquet and probability.parquet as well.
 
     batch: `effort.images` test images or fewer. folder: the state of these weights, of what was learned, of these data.
     """
@@ -85,6 +88,8 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
     artifacts.save_json(out / "compared.json", compared(rows, sampling.numpy_generator(job.seed, "compared")))
     artifacts.save_json(out / "checks.json", declared(behind, job.threat, job.effort, rows))
     artifacts.save_table(out / "corruptions.parquet", _corrupted(job, behind))
+    if job.defense.posterior:
+        _save_posterior(job, behind, found, out)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[:KEPT])
     artifacts.save_array(out / "examples/worst.npy", _worst(found)[:KEPT].cpu().numpy())
     flags = ("randomised", "dynamic", "batch_coupled", "posterior")
@@ -97,6 +102,34 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
         "cost": _cost(behind, job.effort),
         "passes": {kind: int(rows[kind].sum()) for kind in ("forward", "backward")},
     }
+
+
+def _save_posterior(job: Job, behind: Behind, found: Mapping[str, "Found"], out: Path) -> None:
+    """detection.parquet, and where there are more draws than a few networks, probability.parquet."""
+    asked = {name: one for name, one in found.items() if name != STATIC}
+    verdicts = {name: _doubts(job, behind, one) for name, one in asked.items()}
+    generator = sampling.numpy_generator(job.seed, "detection")
+    attacked = {name: verdict for name, verdict in verdicts.items() if name != CLEAN}
+    artifacts.save_table(
+        out / "detection.parquet", detection.measure(verdicts[CLEAN], attacked, behind.batch.groups, generator)
+    )
+    if job.defense.randomised:
+        few = behind.first(min(job.effort.costliest, len(behind.batch)))
+        precision = Precision(gamma=job.effort.gamma, delta=job.effort.delta, alpha=job.effort.alpha)
+        artifacts.save_table(out / "probability.parquet", probability.measure(few, job.threat, precision))
+
+
+def _doubts(job: Job, behind: Behind, one: "Found") -> Verdict:
+    """Of every draw; of a finite posterior, of every network."""
+    members = job.defense.members(job.network, job.learned)
+    if not members:
+        return one.verdict
+    with torch.no_grad():
+        each = [
+            torch.cat([member(one.points[index]) for index in behind.parts(len(one.points))]).log_softmax(1)
+            for member in members
+        ]
+    return Verdict(torch.stack(each), one.verdict.labels)
 
 
 @dataclass(frozen=True)
@@ -156,7 +189,8 @@ def _searched(
     """The worst points of the attacks of a way, float32 (N, C, H, W), and the passes of all of them."""
     few = torch.arange(way.images, device=behind.batch.images.device)
     batch, many = behind.batch.first(way.images), verdict_draws(job.defense, job.effort)
-    points, margins, forward, backward = batch.images, np.full(way.images, -np.inf), 0, 0
+    points, margins = batch.images, np.full(way.images, -np.inf)
+    forward, backward = (np.zeros(way.images, np.int64) for _ in range(2))
     for key, attack in way.attacks.items():
         model = narrow(behind.model(way.draws, f"{name} {key}", way.gradient), few)
         # Of the verdict's own draws: an image that they call wrong already is not attacked.

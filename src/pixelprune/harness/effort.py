@@ -31,7 +31,7 @@ class Effort(Options):
     )
     verdict_draws: int = Field(50, ge=1, description="Fresh draws behind each verdict, by their mean and majority.")
     known_draws: int = Field(3, ge=1, description="Draws that are attacked by themselves, as if they were known.")
-    planted_points: int = Field(199, ge=1, description="Points around an image that tell a planted example from it.")
+    planted_points: int = Field(99, ge=1, description="Points around an image that tell a planted example from it.")
     corruption_images: int = Field(100, ge=1, description="Of the images, how many are corrupted.")
     corruptions: Annotated[tuple[CorruptionName, ...], Listed] = Field((), description="Corruptions to apply.")
     severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Listed] = Field(

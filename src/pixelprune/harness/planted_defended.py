@@ -24,15 +24,16 @@ from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, check, not_run
 from pixelprune.harness.behind import Behind, Gradient
 from pixelprune.harness.effort import Effort
-from pixelprune.harness.planted import FRESH, RADIUS, RIDGE, THRESHOLD, Planted, around, judged
+from pixelprune.harness.planted import RADIUS, RIDGE, THRESHOLD, Planted, around, judged
 from pixelprune.harness.ways import verdict_draws
 from pixelprune.models.penultimate import last_linear
 
 TITLE = "an example planted behind the defense is found"
-COMMON = 10
-"""Draws that the planted point and those around it share: what they have in common cannot tell them apart."""
-MANY = 200
-"""Draws at the clean image, for the mean and the spread of what is read there."""
+COMMON, MANY = 10, 200
+"""Draws that the planted point and those around it share: what they have in common cannot tell them apart. And draws at
+the clean image, for the mean and the spread of what is read there."""
+COMMON_SEARCHES, MANY_SEARCHES = 3, 30
+"""The same, of a defense that searches: each draw is a search."""
 SURE = 3
 """Standard errors between the planted point and the boundary, at least."""
 GRAINS = (1, 4, 10**6)
@@ -58,42 +59,49 @@ def plant_behind(behind: Behind, threat: Threat, effort: Effort) -> Planted["Rea
     As planted.plant, but what is read is compared with what the same draws read at the clean image. It is there where
     the verdict's draws, which are others, call it 1 and the clean image 0.
     """
-    images, ball, draws = behind.batch.images, threat.ball(), behind.streams("E31")
-    mask = torch.ones_like(images[:, :1], dtype=torch.bool)
-    read, chance = reading(behind, "identity"), behind.defense.randomised
-    same = Common(read, behind.streams("E31 common"), COMMON if chance else 1)
-    fresh = behind.streams("E31 many")
+    images, mask = behind.batch.images, torch.ones_like(behind.batch.images[:, :1], dtype=torch.bool)
+    ball, draws = threat.ball(), behind.streams("E31")
+    read, (common, many), decide = reading(behind, "identity"), _draws(behind), verdict_draws(behind.defense, effort)
+    same, fresh = Common(read, behind.streams("E31 common"), common), behind.streams("E31 many")
     with torch.no_grad():
-        many = [read(images, fresh.branch(number)).float() for number in range(MANY if chance else 1)]
-        clean, start = torch.stack(many).mean(0), same(images)
+        clean = torch.stack([read(images, fresh.branch(number)).float() for number in range(many)])
+        start = same(images)
         inner, outer = (
-            torch.cat(list(around(same, images, mask, ball=part, draws=draws.branch(number), count=count))) - start
-            for number, (part, count) in enumerate(((ball.scaled(RADIUS), effort.planted_points), (ball, FRESH)))
+            torch.cat(list(around(same, images, mask, ball=part, draws=streams, count=effort.planted_points))) - start
+            for part, streams in ((ball.scaled(RADIUS), draws.branch(0)), (ball, draws.branch(1)))
         )
-        spread = _spread(inner) + _spread(torch.stack(many) - clean) / verdict_draws(behind.defense, effort)
-        size = spread.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)
-        spread += RIDGE * size[:, None, None] * torch.eye(spread.shape[1], device=images.device)
-        moves = torch.stack([same(corner) - start for corner in corners(images, ball, mask, draws)])
-        weights = torch.linalg.solve(spread, moves.permute(1, 2, 0)).permute(2, 0, 1)
-        best = (weights * moves).sum(2).argmax(0)
-        weight, move = (every[best, torch.arange(len(images))] for every in (weights, moves))
-        weight = weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        most = (inner * weight).sum(2).amax(0).clamp(min=0)
-        reach = (move * weight).sum(1)
-        bias = (clean * weight).sum(1) + (most + reach) / 2
-        goal = torch.stack(list(corners(images, ball, mask, draws)))[best, torch.arange(len(images))]
-        readout = Readout(read, weight, bias)
-        seen = [
-            behind.of(readout, verdict_draws(behind.defense, effort), "E31 verdict")(part) for part in (images, goal)
+        goals = torch.stack(list(corners(images, ball, mask, draws)))
+        moves = torch.stack([same(goal) - start for goal in goals])
+        which, weight = _direction(moves, _spread(inner) + _spread(clean) / decide)
+        everybody = torch.arange(len(images), device=images.device)
+        reach, most = (moves[which, everybody] * weight).sum(1), (inner * weight).sum(2).amax(0).clamp(min=0)
+        at_clean = (clean * weight).sum(2)
+        readout = Readout(read, weight, at_clean.mean(0) + (most + reach) / 2)
+        verdicts = [
+            margin(behind.of(readout, decide, "E31 verdict")(points), torch.zeros_like(behind.batch.labels)) > 0
+            for points in (images, goals[which, everybody])
         ]
-    labels = torch.zeros_like(behind.batch.labels)
     # So far from the boundary that the mean of the verdict's draws errs on it once in a thousand times at most.
-    sure = (
-        SURE * (torch.stack(many) * weight).sum(2).std(0, correction=0) / verdict_draws(behind.defense, effort) ** 0.5
-    )
-    there = ((reach - most) / 2 > sure) & (margin(seen[0], labels) <= 0) & (margin(seen[1], labels) > 0)
-    trivial = (outer * weight).sum(2).amax(0) > (most + reach) / 2
-    return Planted(readout, there, trivial)
+    sure = SURE * at_clean.std(0, correction=0) / decide**0.5
+    there = ((reach - most) / 2 > sure) & ~verdicts[0] & verdicts[1]
+    return Planted(readout, there, trivial=(outer * weight).sum(2).amax(0) > (most + reach) / 2)
+
+
+def _draws(behind: Behind) -> tuple[int, int]:
+    """Those that points share, and those at the clean image."""
+    if not behind.defense.randomised:
+        return 1, 1
+    return (COMMON_SEARCHES, MANY_SEARCHES) if behind.defense.dynamic else (COMMON, MANY)
+
+
+def _direction(moves: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of the moves, float32 (K, N, D), stands out most: int64 (N,); and along what, float32 (N, D) of norm 1."""
+    size = spread.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)
+    ridge = RIDGE * size[:, None, None] * torch.eye(spread.shape[1], device=spread.device)
+    weights = torch.linalg.solve(spread + ridge, moves.permute(1, 2, 0)).permute(2, 0, 1)
+    which = (weights * moves).sum(2).argmax(0)
+    weight = weights[which, torch.arange(len(which), device=which.device)]
+    return which, weight / weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def corners(images: Tensor, ball: Ball, mask: Tensor, draws: Draws) -> Iterator[Tensor]:

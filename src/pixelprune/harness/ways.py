@@ -7,6 +7,7 @@ mean_N        APGD along the gradient of the mean of N draws (EOT), with two los
 bpda          of a defense that searches: what it adds to an image is taken as constant
 unrolled      the same, derived step by step
 bpda_N, unrolled_N   along the mean of N draws, where it draws as well
+confident     of a posterior: goes on until it is sure of a wrong class, so that its doubt tells nothing
 square, rays  from its logits alone, from its classes alone
 Sources: Athalye et al., ICML 2018, arXiv:1802.00420, section 4; Croce et al., "Evaluating the Adversarial Robustness of
 Adaptive Test-time Defenses", ICML 2022, arXiv:2202.13711; Gao et al., NeurIPS 2022, arXiv:2206.09491.
@@ -18,14 +19,22 @@ from dataclasses import dataclass
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.believed import Believed
+from pixelprune.attacks.confident import Confident
+from pixelprune.attacks.demanding import Demanding
+from pixelprune.attacks.firm import Firm
 from pixelprune.attacks.patient import Patient
 from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.harness.behind import Behind, Defense, Gradient
 from pixelprune.harness.effort import Effort
 
-CLEAN, STATIC, TRANSFERRED = "clean", "static", "transferred"
-"""Ways without a search on the defended network; `static` is judged on the undefended one."""
+CLEAN, STATIC, TRANSFERRED, CONFIDENT = "clean", "static", "transferred", "confident"
+"""The first three search nothing on the defended network; `static` is judged on the undefended one."""
+SURE = 0.95
+"""The probability of a wrong class with which an attack on the doubt of a posterior is content."""
+CLEARLY = 0.5
+"""By how much the logarithm of a mean probability must err before an attack is content: three standard errors of fifty
+draws near the boundary, where those of a single one spread over most of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,11 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
     elif defense.randomised:
         for draws, images in zip(effort.draws, (all_of_them, some, few)):
             add(f"mean_{draws}", images, both, draws)
-        judge = behind.model(verdict_draws(defense, effort), "judge plain")
-        found["plain"] = Way({"patient": Patient(judge, effort.plain_steps)}, some)
+        found["plain"] = Way({"patient": Patient(judge(behind, effort, "plain"), effort.plain_steps)}, some)
     else:
         add(fast.name, all_of_them, {fast.name: fast})
+    if defense.posterior:
+        found[CONFIDENT] = Way({"margin": sure(behind, effort)}, some, effort.draws[0] if defense.randomised else 1)
     for name, attack in (("square", Square(queries=effort.queries)), ("rays", RayS(queries=effort.queries))):
         images = few if defense.dynamic else some if defense.randomised else all_of_them
         add(name, images, {name: attack}, effort.search_draws)
@@ -80,7 +90,24 @@ def believed(behind: Behind, effort: Effort, attack: Attack, word: str) -> Attac
     """The attack itself, or, on answers by chance, judged by draws that it has not seen."""
     if not behind.defense.randomised:
         return attack
-    return Believed(attack, behind.model(verdict_draws(behind.defense, effort), f"judge {word}"), effort.tries)
+    climbs = (
+        attack if isinstance(attack, RayS) else Demanding(attack, Firm, CLEARLY)
+    )  # which is told classes, no numbers
+    return Believed(climbs, judge(behind, effort, word), effort.tries)
+
+
+def sure(behind: Behind, effort: Effort) -> Attack:
+    """Goes on until one wrong class is nearly certain, by fresh draws as well: doubt is then as low as it can be."""
+    attack = Demanding(APGD(steps=effort.steps, loss="margin"), Confident, SURE)
+    if not behind.defense.randomised:
+        return attack
+    model = behind.model(verdict_draws(behind.defense, effort), f"judge {CONFIDENT}")
+    return Believed(attack, Confident(model, behind.batch.labels, SURE), effort.tries)
+
+
+def judge(behind: Behind, effort: Effort, word: str) -> Firm:
+    """As many draws as decide, other ones, and they must err clearly."""
+    return Firm(behind.model(verdict_draws(behind.defense, effort), f"judge {word}"), behind.batch.labels, CLEARLY)
 
 
 def verdict_draws(defense: Defense, effort: Effort) -> int:

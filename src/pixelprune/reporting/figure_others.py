@@ -3,7 +3,7 @@
 from pixelprune.evaluation.intervals import percent
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import Analysis, corrupted
-from pixelprune.reporting.collect import FULL, Results
+from pixelprune.reporting.collect import FULL, Results, Run
 from pixelprune.reporting.figure import Axis, Figure, Point, Series, panel
 
 
@@ -56,35 +56,20 @@ def _corruption_title(analysis: Analysis, strategies: list[str]) -> str:
 
 
 def training_curves(results: Results) -> Figure:
-    """A panel a strategy and training, first seed: validation accuracy, clean and attacked, by epoch."""
+    """A panel a strategy and training, first seed: validation accuracy, clean and attacked, by epoch.
+
+    Given weights, which no epoch led to, have a row in the table alone.
+    """
     panels, rows, alarms = [], [], []
     for run in results:
         if run.seed != results.seeds[0]:
             continue
-        lines = [
-            Series(
-                name, name, "", [Point(x, y, y, y) for x, y in run.curve[["epoch", f"validation_{name}"]].to_numpy()]
-            )
-            for name in ("clean", "robust")
-        ]
-        last = int(run.curve["epoch"].max())
-        axis = Axis("epoch", [(float(value), str(value)) for value in sorted({1, (1 + last) // 2, last})])
-        heading = f"{run.strategy}, {run.training}"
-        text = f"best epoch {run.model['best_epoch']} of {run.model['epochs']}"
-        panels.append(
-            panel(
-                f"curve-{run.strategy}-{run.training}",
-                heading,
-                lines,
-                axis,
-                description=text,
-                size=(264, 200),
-                labels=56,
-            )
-        )
-        best = run.curve.set_index("epoch").loc[run.model["best_epoch"]]
+        epoch = run.model["best_epoch"]
+        if run.model["epochs"]:
+            panels.append(_curve(run))
+        best = run.curve.set_index("epoch").loc[epoch]
         shares = (percent(float(best["validation_clean"])), percent(float(best["validation_robust"])))
-        rows.append((run.place, str(run.model["best_epoch"]), *shares, run.model.get("alarm") or "none"))
+        rows.append((run.place, str(epoch or "given weights"), *shares, run.model.get("alarm") or "none"))
         alarms += [run.place] if run.model.get("alarm") else []
     finding = f"an alarm for {words.listed(alarms)}" if alarms else "no alarm"
     return Figure(
@@ -95,5 +80,24 @@ def training_curves(results: Results) -> Figure:
         columns=("run", "best epoch", "validation clean, %", "validation robust, %", "alarm"),
         rows=tuple(rows),
         source="metrics/curves.csv",
-        note="Held-out part of the training images, never the test images. An alarm means catastrophic overfitting.",
+        note="Held-out part of the training images, never the test images. An alarm means catastrophic overfitting. "
+        "Given weights may have been trained on these images.",
+    )
+
+
+def _curve(run: Run) -> str:
+    lines = [
+        Series(name, name, "", [Point(x, y, y, y) for x, y in run.curve[["epoch", f"validation_{name}"]].to_numpy()])
+        for name in ("clean", "robust")
+    ]
+    last = int(run.curve["epoch"].max())
+    axis = Axis("epoch", [(float(value), str(value)) for value in sorted({1, (1 + last) // 2, last})])
+    return panel(
+        f"curve-{run.strategy}-{run.training}",
+        f"{run.strategy}, {run.training}",
+        lines,
+        axis,
+        description=f"best epoch {run.model['best_epoch']} of {run.model['epochs']}",
+        size=(264, 200),
+        labels=56,
     )

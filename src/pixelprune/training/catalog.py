@@ -7,6 +7,9 @@ from pydantic import Field
 from pixelprune.training.n_fgsm import NFGSM
 from pixelprune.training.natural import Natural
 from pixelprune.training.pgd import PGDTraining
+from pixelprune.training.pretrained import Pretrained
 from pixelprune.training.trades import TRADES
 
-Training = Annotated[Natural | NFGSM | PGDTraining | TRADES, Field(discriminator="name")]
+Learning = Annotated[Natural | NFGSM | PGDTraining | TRADES, Field(discriminator="name")]
+"""Those that learn weights."""
+Training = Annotated[Natural | NFGSM | PGDTraining | TRADES | Pretrained, Field(discriminator="name")]

@@ -19,7 +19,7 @@ from pixelprune.errors import TrainingError
 from pixelprune.fills.fill import FillOptions
 from pixelprune.pruning import FrozenModel
 from pixelprune.training import augment
-from pixelprune.training.recipe import TrainingOptions
+from pixelprune.training.recipe import TrainingOptions, Validated
 
 # A fall of robust validation accuracy by so much between epochs is catastrophic overfitting
 # (Wong et al., "Fast is better than free", ICLR 2020, arXiv:2001.03994, section 5.4).
@@ -90,7 +90,7 @@ def train(network: nn.Module, task: Task, state: Path | None, each_epoch: Callab
                 f"training diverged: found a loss of {row['train_loss']} in epoch {epoch} of {training.epochs}. "
                 f"Give a learning_rate below {training.learning_rate:g}."
             )
-        row |= _validate(network, task)
+        row |= validate(network, task.validation, task.fill, training, task.seed)
         _judge(outcome, row, network, training)
         if state is not None and parallel.first():
             _checkpoint(state, network, optimizer, outcome)
@@ -152,15 +152,7 @@ def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: in
 
 
 def _augmented(data: Images, chosen: Tensor, task: Task, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    training = task.training
-    height, width = data.images.shape[2:]
-    rows, columns = augment.positions(
-        len(chosen), height, width, shift=training.shift, flip=training.flip, generator=generator
-    )
-    rows, columns = rows.to(chosen.device), columns.to(chosen.device)
-    images = augment.gather(data.images[chosen], rows, columns).float() / 255
-    if training.light:
-        images = augment.relight(images, training.light, generator)
+    images, rows, columns = _moved(data.images[chosen], task.training, generator)
     redrawn = task.masks == "redrawn"
     masks = data.masks[torch.randint(len(data), chosen.shape, generator=generator) if redrawn else chosen]
     if task.masks == "move":
@@ -168,21 +160,37 @@ def _augmented(data: Images, chosen: Tensor, task: Task, generator: torch.Genera
     return images.contiguous(memory_format=torch.channels_last), data.labels[chosen], masks
 
 
-def _validate(network: nn.Module, task: Task) -> dict[str, float]:
+def augmented(images: Tensor, training: TrainingOptions, generator: torch.Generator) -> Tensor:
+    """Images uint8 (N, 3, H, W) as the training sees them: float32 in [0, 1]."""
+    return _moved(images, training, generator)[0]
+
+
+def _moved(images: Tensor, training: TrainingOptions, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """And where each row and column of the new images comes from, as augment.positions says."""
+    rows, columns = augment.positions(
+        len(images), *images.shape[2:], shift=training.shift, flip=training.flip, generator=generator
+    )
+    rows, columns = rows.to(images.device), columns.to(images.device)
+    moved = augment.gather(images, rows, columns).float() / 255
+    if training.light:
+        moved = augment.relight(moved, training.light, generator)
+    return moved, rows, columns
+
+
+def validate(network: nn.Module, data: Images, fill: FillOptions, training: Validated, seed: int) -> dict[str, float]:
     """Clean accuracy on all validation images, accuracy under a short PGD on the first of them; in float32."""
     network.eval()
-    data, training = task.validation, task.training
     images = data.images.float() / 255
     with torch.no_grad():
         right = torch.cat([
-            network(task.fill(images[i : i + 512], data.masks[i : i + 512])).argmax(1) == data.labels[i : i + 512]
+            network(fill(images[i : i + 512], data.masks[i : i + 512])).argmax(1) == data.labels[i : i + 512]
             for i in range(0, len(data), 512)
         ])  # fmt: skip
     count = min(training.validation_images, len(data))
     few, labels, masks = images[:count], data.labels[:count], data.masks[:count]
-    model = FrozenModel(network, masks, task.fill)
+    model = FrozenModel(network, masks, fill)
     attack = PGD(steps=training.validation_steps)
-    draws = Draws.of(np.arange(count), task.seed, "validation", device=images.device)
+    draws = Draws.of(np.arange(count), seed, "validation", device=images.device)
     ball = LinfBall(eps=training.trained_eps or VALIDATION_EPS)
     found = attack(model, few, labels, ball=ball, mask=masks, draws=draws)
     with torch.no_grad():

@@ -12,7 +12,7 @@ from pixelprune.datasets import split
 from pixelprune.models import store
 from pixelprune.models.network import NetworkOptions, Normalize, multiply_adds
 from pixelprune.training import loop
-from pixelprune.training.recipe import TrainingOptions
+from pixelprune.training.recipe import TrainingOptions, Validated
 
 MASKS: Final[dict[str, Literal["stay", "move", "redrawn"]]] = {"static": "stay", "dynamic": "move", "random": "redrawn"}
 """By the strategy's behaviour; an oracle's belong to the content of their images."""
@@ -56,21 +56,18 @@ def train(
     )
     with state.locked(name) as folder:
         outcome = loop.train(model, task, folder, each_epoch=lambda line: print(f"  {line}", flush=True))
-        held_out = data.validation is not None and bool(data.validation.any())
-        card = _card(network, training, outcome, classes) | {
-            "selected_by": f"{training.select} accuracy on the {'validation part' if held_out else 'training images'}",
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "macs": multiply_adds(model, strategy.height, strategy.width),
-            "seed": seed,
+        card = described(network, training, model, strategy, classes, seed) | {
+            "best_epoch": outcome.best_epoch,
+            "epochs": training.epochs,
+            "alarm": outcome.alarm,
+            "selected_by": f"{training.select} accuracy on the {validation_name(data)}",
+            **accuracies(outcome.curve[outcome.best_epoch - 1]),
+            **{f"last_{name}": value for name, value in accuracies(outcome.curve[-1]).items()},
             "train_images": len(task.train),
             "validation_images": len(task.validation),
         }
-        store.save(out / "model.safetensors", model)
         artifacts.save_tensors(out / "last.safetensors", outcome.last)
-        # Named, in this order: after a resume the rows come from JSON, whose keys are sorted.
-        curve = pandas.DataFrame(outcome.curve, columns=list(loop.CURVE)).astype({"epoch": int})
-        artifacts.save_text(out / "curve.csv", curve.to_csv(index=False, float_format="%.6g"))
-        artifacts.save_json(out / "card.json", card)
+        write(out, model, outcome.curve, card)
         parallel.wait()
         if parallel.first():
             state.forget(folder)
@@ -108,20 +105,39 @@ def part(data: split.Split, masks: torch.Tensor, device: torch.device, *, held_o
     return loop.Images(images.to(device), labels.to(device), masks[rows.to(device)])
 
 
-def _card(
-    network: NetworkOptions, training: TrainingOptions, outcome: loop.Outcome, classes: list[str]
+def validation_name(data: split.Split) -> str:
+    """What `part` gives as held out, in words."""
+    return "validation part" if data.validation is not None and data.validation.any() else "training images"
+
+
+def described(
+    network: NetworkOptions,
+    training: Validated,
+    model: torch.nn.Module,
+    strategy: pruned.Pruned,
+    classes: list[str],
+    seed: int,
 ) -> dict[str, Any]:
-    best = outcome.curve[outcome.best_epoch - 1]
-    last = outcome.curve[-1]
+    """What a card says of any model, however it came by its weights."""
     return {
         "network": network.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
         "classes": classes,
-        "best_epoch": outcome.best_epoch,
-        "epochs": training.epochs,
-        "alarm": outcome.alarm,
-        "validation_clean": round(best["validation_clean"], 4),
-        "validation_robust": round(best["validation_robust"], 4),
-        "last_validation_clean": round(last["validation_clean"], 4),
-        "last_validation_robust": round(last["validation_robust"], 4),
+        "seed": seed,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "macs": multiply_adds(model, strategy.height, strategy.width),
     }
+
+
+def accuracies(row: dict[str, float]) -> dict[str, float]:
+    """Those of a row of the curve, as a card names them."""
+    return {name: round(row[name], 4) for name in ("validation_clean", "validation_robust")}
+
+
+def write(out: Path, model: torch.nn.Module, curve: list[dict[str, float]], card: dict[str, Any]) -> None:
+    """model.safetensors, curve.csv with a row an epoch, card.json."""
+    store.save(out / "model.safetensors", model)
+    # Named, in this order: after a resume the rows come from JSON, whose keys are sorted.
+    table = pandas.DataFrame(curve, columns=list(loop.CURVE)).astype({"epoch": int})
+    artifacts.save_text(out / "curve.csv", table.to_csv(index=False, float_format="%.6g"))
+    artifacts.save_json(out / "card.json", card)
