@@ -39,7 +39,6 @@ def defend(
     checks: Sequence[Check] = PASSED,
     declares: Sequence[str] = ("randomised",),
     facts: Mapping[str, float] | None = None,
-    detection: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """place: none/training/seed/defense; the images' ids count up from `first`."""
     folder = root / "results_defended" / place
@@ -54,11 +53,16 @@ def defend(
         "defense": {"name": place.rpartition("/")[2], "draws": 4},
         "declares": {flag: flag in declares for flag in flags},
         "cost": {"undefended_multiply_adds": 9_600_000, "draw": 1.25, "verdict": 1.25 * draws},
+        "effort": {"gamma": 0.075},
         "facts": dict(facts or {}),
     }
     artifacts.save_json(folder / "card.json", card)
-    if detection:
-        artifacts.save_json(folder / "detection.json", list(detection))
+    if "posterior" in declares:
+        doubt = {"way": "transferred", "score": "entropy", "broken": 12, "auroc": 0.71, "low": 0.62, "high": 0.8}
+        artifacts.save_table(folder / "detection.parquet", pd.DataFrame([doubt]))
+    if {"posterior", "randomised"} <= set(declares):
+        chance = {"image": first + np.arange(4), "probability": [0.125, 0.25, 0.375, 0.5]}
+        artifacts.save_table(folder / "probability.parquet", pd.DataFrame(chance))
 
 
 def _way(way: str, stands: int, images: int, first: int, draws: int) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from reporting import synthetic_beside as beside
 from reporting import test_report_page as whole
 from reporting.conftest import ADVERSARIAL, FEW, LINEAGE, read, with_failed
 
+POSTERIOR = ("randomised", "posterior")
 FAILED = check("E17", "it computes no gradient", "it computes gradients", "none", "F", False)
 WARNED = check("E16", "more draws find no more", "10 under mean_20, 6 under mean_50", "1 image", "W", False)
 
@@ -108,7 +109,7 @@ def test_worst_cases_count_the_ways_that_saw_as_many_images(defend: Defend, entr
 
 
 def test_an_invalid_defense_has_no_number_under_attack(defend: Defend, page: Drawn, entries: Entries) -> None:
-    results = defend(checks=[*beside.PASSED[1:], FAILED], detection=[AUROC])
+    results = defend(checks=[*beside.PASSED[1:], FAILED], declares=POSTERIOR)
     (entry,) = entries(results)
     assert entry.judged.word == "invalid"
     said = defended.sentence(entry)
@@ -118,11 +119,11 @@ def test_an_invalid_defense_has_no_number_under_attack(defend: Defend, page: Dra
     )
     shown = section(page(results))
     assert "✕ not printed" in shown and "invalid" in shown
-    for number in ("43.3, 75.1", "37.5", "25.0<small>", "0.710"):
+    for number in ("43.3, 75.1", "37.5", "25.0<small>", "0.710", "31.2"):
         assert number not in shown, number
     found = defended.table([entry])
     assert set(found.loc[found["n"].notna() & (found["quantity"] == "defended"), "way"]) == {"clean", "corruptions"}
-    assert "auroc of entropy" not in set(found["quantity"])
+    assert not {"auroc of entropy", "probability"} & set(found["quantity"])
     assert defended.summary([entry]) == {"rain": {"adversarial": {"clean": 0.9, "verdict": "invalid"}}}
     assert figure_defended.plateau([entry]) is None
 
@@ -152,29 +153,26 @@ def test_nothing_is_compared_with_an_invalid_network(defend: Defend, page: Drawn
     assert set(found.loc[found["quantity"].isin(["undefended", "difference"]), "way"]) == {"clean", "corruptions"}
 
 
-AUROC = {"attack": "transferred", "score": "entropy", "value": 0.71, "low": 0.62, "high": 0.8, "n": 80}
-
-
 def test_the_table_has_a_row_a_number(defend: Defend, entries: Entries) -> None:
-    (entry,) = entries(defend(facts={"parameters_after": 188000}, detection=[AUROC]))
+    (entry,) = entries(defend(facts={"parameters_after": 188000}, declares=POSTERIOR))
     found = defended.table([entry]).set_index(["way", "quantity"])
     assert found.index.is_unique
-    row = found.loc[("mean_50", "defended")]
-    assert (row["value"], row["n"]) == (0.3, 20)
-    assert (row["low"], row["high"]) == pytest.approx(clopper_pearson(6, 20), abs=1e-6)
+    mean_50 = list(found.loc[("mean_50", "defended"), ["value", "n", "low", "high"]])
+    assert mean_50 == pytest.approx([0.3, 20, *clopper_pearson(6, 20)], abs=1e-6)
     assert found.loc[("mean_50", "majority"), "value"] == 0.25
     assert found.loc[("mean_50", "single draw"), "value"] == pytest.approx((6 * 0.75 + 14 * 0.25) / 20)
     assert found.loc[("static", "undefended"), "value"] == 0.1
     assert found.loc[("worst of 8", "difference"), "value"] == -0.125
-    assert found.loc[("transferred", "difference"), "p_holm"] < 0.001
+    assert found["p_holm"][("transferred", "difference")] < 0.001
     assert found.loc[("corruptions", "undefended"), "value"] == pytest.approx((4 + 8) / 20)
     assert found.loc[("corruptions", "difference"), "value"] == pytest.approx((5 + 6 - 4 - 8) / 20)
-    assert found.loc[("transferred", "auroc of entropy"), ["value", "low", "high", "n"]].tolist() == [
+    assert list(found.loc[("transferred", "auroc of entropy"), ["value", "low", "high", "n"]]) == [
         0.71,
         0.62,
         0.8,
-        80,
+        12,
     ]
+    assert list(found.loc[("known draw", "probability"), ["value", "n"]]) == [0.3125, 4]
     assert found.loc[("", "cost of a verdict"), "value"] == 62.5
     assert found.loc[("", "parameters_after"), "value"] == 188000
 
@@ -198,13 +196,12 @@ def test_the_page_is_as_good_as_without(defend: Defend, page: Drawn) -> None:
     results = defend(
         {
             "bayes": {
-                "detection": [AUROC],
-                "declares": ("randomised", "posterior"),
+                "declares": POSTERIOR,
                 "checks": [FAILED, *beside.PASSED[1:]],
             }
         },
         facts={"parameters_before": 310000.0},
-        detection=[AUROC],
+        declares=POSTERIOR,
     )
     text = page(results)
     found = whole.Page(text)
@@ -213,6 +210,7 @@ def test_the_page_is_as_good_as_without(defend: Defend, page: Drawn) -> None:
     assert "not a robustness number" in shown and "95.0 → 90.0" in shown and "40 → 50" in shown
     assert "× 1.25<small>a draw</small>× 62.5<small>50 draws decide</small>" in shown
     assert "parameters before 310,000" in shown and "0.710<small>[0.620, 0.800]" in shown
+    assert "with probability 31.2 % [" in shown and "mean over 4 images, each to ± 7.5 points" in shown
     assert "none/adversarial/0/bayes" in text, "the checks of defenses are among the checks"
     assert 'id="check-E17"' in text and "<code>bayes, adversarial</code>" in text
     assert "attack_defended" in text

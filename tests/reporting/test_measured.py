@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelprune import measuring
 from pixelprune.errors import ArtifactError
 from pixelprune.reporting import beside as files
 from pixelprune.reporting import measured, sections
@@ -23,6 +24,7 @@ from reporting import synthetic_beside as beside
 from reporting import test_report_page as whole
 from reporting.conftest import FEW, with_failed
 from reporting.test_defended import whole_and_sound
+from tests.contracts import test_measures as contract
 
 PLACES = [f"{strategy}/adversarial/0" for strategy in FEW]
 
@@ -220,6 +222,26 @@ def test_the_page_and_the_table_have_all_measures(
     assert row[["strategy", "value", "low", "high", "n"]].tolist() == ["none", 0.25, 0.175, 0.325, 140]
     together = table[table["strategy"].isna()]
     assert set(together["measure"]) == {"psi"} and (together["n"] == 3).all()
+
+
+def test_what_every_member_really_finds_can_be_shown(
+    few: tuple[Results, Analysis], measure: Measured, tmp_path: Path
+) -> None:
+    for member in contract.MEMBERS:
+        options = contract.options(member)
+        found = options(contract.run())
+        for place in PLACES:
+            measuring._save(found, options, tmp_path / "measures" / place / options.name)
+    keys = [contract.named(member) for member in contract.MEMBERS]
+    results = measure(keys)
+    made = drawn(few, results)
+    text = render(results, [few[1]], {}, (), made.blocks)
+    whole_and_sound(whole.Page(text), text)
+    for block in made.blocks:
+        wanted = [path for _, path in measured.HEADLINES.get(block.name, ())]
+        known = {path for place in PLACES for path in made.values[block.name][place]}
+        assert set(wanted) <= known, f"{block.name}: no number is called {set(wanted) - known}"
+        assert block.about or block.name not in measured.HEADLINES
 
 
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:

@@ -28,8 +28,10 @@ class Defended:
     checks: Sequence[Mapping[str, Any]]
     rows: "pandas.DataFrame"
     corruptions: "pandas.DataFrame"
-    detection: Sequence[Mapping[str, Any]]
-    """How well doubt tells attacked images apart; empty where the defense has no posterior."""
+    detection: "pandas.DataFrame | None"
+    """Whether a posterior's doubt tells attacked images apart: a row a way x score; None for all other defenses."""
+    probability: "pandas.DataFrame | None"
+    """How probable a robust draw of a posterior is: a row an image; None where nothing is drawn."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,21 @@ def findings(
 def _defended(root: Path, control: str, training: str, seed: int, defense: str) -> Defended:
     place = f"{control}/{training}/{seed}/{defense}"
     folder = root / "results_defended" / place
-    detection = folder / "detection.json"
+    card = artifacts.load_json(folder / "card.json")
+    posterior = card["declares"]["posterior"]
+    drawn = posterior and card["declares"]["randomised"]
     return Defended(
         place=place,
         training=training,
         seed=seed,
         defense=defense,
-        card=artifacts.load_json(folder / "card.json"),
+        card=card,
         compared=artifacts.load_json(folder / "compared.json"),
         checks=artifacts.load_json(folder / "checks.json"),
         rows=artifacts.load_table(folder / "rows.parquet"),
         corruptions=artifacts.load_table(folder / "corruptions.parquet"),
-        detection=artifacts.load_json(detection) if detection.exists() else [],
+        detection=artifacts.load_table(folder / "detection.parquet") if posterior else None,
+        probability=artifacts.load_table(folder / "probability.parquet") if drawn else None,
     )
 
 

@@ -37,9 +37,11 @@ def matrix(results: Results, analysis: Analysis, defenses: Sequence[Entry] = ())
             if old is None or order.index(mark(check)[0]) > order.index(old["mark"][0]):
                 worst[key] = dict(check) | {"mark": mark(check), "place": run.place, "why": CHECKS.get(key, "")}
     spoken: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for entry in (*analysis.entries.values(), *defenses):
-        if entry.judged.reasons:
-            spoken.setdefault((entry.judged.word, entry.judged.reasons), []).append(entry.name)
+    judged = [(entry.name, entry.judged) for entry in analysis.entries.values()]
+    judged += [(entry.name, entry.judged) for entry in defenses]
+    for name, one in judged:
+        if one.reasons:
+            spoken.setdefault((one.word, one.reasons), []).append(name)
     return {
         "check_ids": ids,
         "matrix": rows,

@@ -62,6 +62,15 @@ class Corrupted:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """AUROC of a posterior's doubt: images that a way broke, against the same images as they are."""
+
+    way: str
+    score: str
+    area: Estimate
+
+
+@dataclass(frozen=True)
 class Entry:
     run: Defended
     of: str
@@ -76,6 +85,9 @@ class Entry:
     undefended: Estimate
     """Under its own attack, all images of the comparison."""
     corrupted: Corrupted | None
+    doubts: tuple[Doubt, ...]
+    probable: Estimate | None
+    """How probable a draw is that stands an attack on itself, mean over images; None where no weights are drawn."""
 
     @property
     def name(self) -> str:
@@ -163,11 +175,6 @@ def table(entries: Sequence[Entry]) -> "pandas.DataFrame":
         for way, quantity, estimate, p in _numbers(entry):
             value = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
             rows.append({**common, "way": way, "quantity": quantity, **value, "n": estimate.n, "p_holm": p})
-        for one in run.detection if entry.judged.printable else ():
-            value = {key: one.get(key) for key in ("value", "low", "high")}
-            rows.append(
-                {**common, "way": one["attack"], "quantity": f"auroc of {one['score']}", **value, "n": one["n"]}
-            )
         facts = {f"cost of a {key}": entry.cost[key] for key in ("draw", "verdict")} | dict(run.card.get("facts", {}))
         rows += [{**common, "way": "", "quantity": key, "value": value} for key, value in facts.items()]
     columns = ["defense", "training", "seed", "way", "quantity", "value", "low", "high", "n", "p_holm", "verdict"]
@@ -205,6 +212,9 @@ def _numbers(entry: Entry) -> list[tuple[str, str, Estimate, float | None]]:
             found += [(way.name, "undefended", way.before, None), (way.name, "difference", way.difference, way.p)]
         for quantity, estimate in (("majority", way.majority), ("single draw", way.single)):
             found += [(way.name, quantity, estimate, None)] if estimate is not None else []
+    if entry.judged.printable:
+        found += [(one.way, f"auroc of {one.score}", one.area, None) for one in entry.doubts]
+        found += [("known draw", "probability", entry.probable, None)] if entry.probable is not None else []
     if entry.corrupted is not None:
         both = {"undefended": entry.corrupted.before, "defended": entry.corrupted.after}
         found += [("corruptions", key, one, None) for key, one in both.items()]
@@ -224,13 +234,15 @@ def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
         worst=tuple(way for name, way in ways.items() if name.startswith(WORST)),
         undefended=_rate(int(static.sum()), len(static)),
         corrupted=_corrupted(run),
+        doubts=_doubts(run),
+        probable=_probable(run),
     )
     # Where the transferred points alone saw so many images, there is no worst case to speak of.
     return replace(entry, worst=tuple(one for one in entry.worst if entry.knowing(one)))
 
 
 def _way(one: Mapping[str, Any], run: Defended) -> Way:
-    n, own = one["n"], run.rows[run.rows["way"] == one["way"]]
+    own = run.rows[run.rows["way"] == one["way"]]
     majority = single = None
     if len(own):
         majority = _rate(int(own["right_majority"].sum()), len(own))
@@ -239,14 +251,19 @@ def _way(one: Mapping[str, Any], run: Defended) -> Way:
         )
     return Way(
         name=one["way"],
-        before=Estimate(one["before"], *one["before_interval"], n),
-        after=Estimate(one["after"], *one["after_interval"], n),
-        difference=Estimate(one["difference"], *one["difference_interval"], n),
+        before=_estimate(one, "before"),
+        after=_estimate(one, "after"),
+        difference=_estimate(one, "difference"),
         p=one["p_holm"],
         majority=majority,
         single=single,
         passes=one["forward"] + one["backward"] if "forward" in one else None,
     )
+
+
+def _estimate(one: Mapping[str, Any], key: str) -> Estimate:
+    low, high = one[f"{key}_interval"]
+    return Estimate(one[key], low, high, one["n"])
 
 
 def _corrupted(run: Defended) -> Corrupted | None:
@@ -259,12 +276,26 @@ def _corrupted(run: Defended) -> Corrupted | None:
     of_image = right.groupby("image")[["before", "after"]].mean()
     of_image["difference"] = of_image["after"] - of_image["before"]
     groups = right.groupby("image")["group"].first().to_numpy()
-    estimates = {
-        key: mean_interval(of_image[key].to_numpy(), groups, _generator(run, "corrupted", key), resamples=2000)
-        for key in of_image
-    }
+    before, after, difference = (
+        mean_interval(of_image[key].to_numpy(), groups, _generator(run, "corrupted", key), resamples=2000)
+        for key in ("before", "after", "difference")
+    )
     by = right.groupby("corruption", sort=False)[["before", "after"]].mean()
-    return Corrupted(**estimates, by={str(name): (float(a), float(b)) for name, a, b in by.itertuples()})
+    return Corrupted(before, after, difference, by={str(name): (float(a), float(b)) for name, a, b in by.itertuples()})
+
+
+def _doubts(run: Defended) -> tuple[Doubt, ...]:
+    if run.detection is None:
+        return ()
+    columns = (run.detection[key].tolist() for key in ("way", "score", "auroc", "low", "high", "broken"))
+    return tuple(Doubt(way, score, Estimate(*area)) for way, score, *area in zip(*columns, strict=True))
+
+
+def _probable(run: Defended) -> Estimate | None:
+    if run.probability is None:
+        return None
+    values, images = (run.probability[key].to_numpy() for key in ("probability", "image"))
+    return mean_interval(values, images, _generator(run, "probability"), resamples=2000)
 
 
 def _rate(successes: int, n: int) -> Estimate:

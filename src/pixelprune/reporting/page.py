@@ -59,7 +59,7 @@ def render(
     heat = _heat(results, first)
     keep = figure_keep.keep_shares(results, first)
     checks = matrix(results, first, defenses)
-    judged = [one.judged for one in (*first.entries.values(), *defenses)]
+    judged = [*(entry.judged for entry in first.entries.values()), *(entry.judged for entry in defenses)]
     page = _environment().get_template(TEMPLATES[0])
     parts = [
         ("results", "Table"), ("decomposition", "Decomposition"), ("eps", "eps"), ("keep", "Keep share"),
@@ -69,7 +69,7 @@ def render(
         ("lineage", "Lineage"), ("words", "Words"),
     ]  # fmt: skip
     there = {"eps": eps_blocks, "keep": keep, "corruptions": heat, "transfer": len(results.runs) > 1}
-    there |= {"defenses": defenses, "measures": measures}
+    there |= {"defenses": bool(defenses), "measures": bool(measures)}
     absent = {name for name, content in there.items() if not content}
     return page.render(
         answer=shown,

@@ -79,7 +79,8 @@ def of_defenses(entries: Sequence[defenses.Entry]) -> dict[str, Any] | None:
         "corrupted": {"entries": corrupted, "names": list(names), "n": counts.pop() if len(counts) == 1 else None}
         if corrupted
         else None,
-        "detection": [(entry.name, one) for entry in entries if entry.judged.printable for one in entry.run.detection],
+        "doubts": [(entry.name, one) for entry in entries if entry.judged.printable for one in entry.doubts],
+        "probable": [(entry, entry.probable) for entry in entries if entry.judged.printable and entry.probable],
         "facts": [(entry.name, _facts(entry)) for entry in entries],
     }
 

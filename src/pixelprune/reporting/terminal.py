@@ -144,20 +144,24 @@ def _defended(path: Path) -> list[list[str]]:
     several = table["seed"].nunique() > 1
     found = []
     for (training, seed, defense), rows in table.groupby(["training", "seed", "defense"], sort=False):
-        numbers = rows.set_index(["way", "quantity"])
         worst = [way for way in rows["way"].dropna() if way.startswith("worst of ")]
         hardest = worst[-1] if worst else ""
         wanted = (("clean", "defended"), ("static", "undefended"), ("transferred", "defended"), (hardest, "defended"))
-        own = [numbers.loc[key] if key in numbers.index else None for key in wanted]
-        gain = numbers.loc[hardest, "difference"] if (hardest, "difference") in numbers.index else None
         found.append([
-            f"{training}/{seed}" if several else training, defense,
-            *(MISSING if one is None else _plus_minus(one["value"], one["low"], one["high"], percent) for one in own),
-            hardest.removeprefix("worst of ") or MISSING,
-            MISSING if gain is None else _plus_minus(gain["value"], gain["low"], gain["high"], points),
-            rows["verdict"].iloc[0],
+            f"{training}/{seed}" if several else str(training), str(defense),
+            *(_number(rows, *key, percent) for key in wanted), hardest.removeprefix("worst of ") or MISSING,
+            _number(rows, hardest, "difference", points), str(rows["verdict"].iloc[0]),
         ])  # fmt: skip
     return found
+
+
+def _number(rows: "pandas.DataFrame", way: str, quantity: str, text: Callable[[float], str]) -> str:
+    """The only such row and half the width of its interval; `–` where there is none."""
+    own = rows[(rows["way"] == way) & (rows["quantity"] == quantity)]
+    if own.empty:
+        return MISSING
+    value, low, high = (float(own[key].iloc[0]) for key in ("value", "low", "high"))
+    return _plus_minus(value, low, high, text)
 
 
 def _defended_table(rows: list[list[str]]) -> Any:
