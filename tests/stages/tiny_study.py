@@ -75,7 +75,7 @@ STAGES = [
     ("train", "foreground", "natural", "0"), ("attack", "none", "natural", "0"),
     ("attack", "foreground", "natural", "0"), ("transfer",),
     ("defend", "none", "natural", "0", "rain"), ("attack_defended", "none", "natural", "0", "rain"),
-    ("measure", "none", "natural", "0", "surface"), ("report",),
+    ("measure", "none", "natural", "0", "surface"), ("measure", "foreground", "natural", "0", "surface"), ("report",),
 ]  # fmt: skip
 
 
