@@ -1,12 +1,12 @@
 """attack_defended: attack one defended network by all that its declaration calls for, and check the attacks.
 
-python stages/attack_defended.py STRATEGY TRAINING SEED DEFENSE
-  reads   data/raw/, models/STRATEGY/TRAINING/SEED/, defended/STRATEGY/TRAINING/SEED/DEFENSE/
-  writes  results_defended/STRATEGY/TRAINING/SEED/DEFENSE/rows.parquet          one row an image x way of attack
-          results_defended/STRATEGY/TRAINING/SEED/DEFENSE/corruptions.parquet   one row an image x corruption x severity
-          results_defended/STRATEGY/TRAINING/SEED/DEFENSE/examples/             the worst adversarial image of the first
-          results_defended/STRATEGY/TRAINING/SEED/DEFENSE/compared.json         with the undefended network, paired
-          results_defended/STRATEGY/TRAINING/SEED/DEFENSE/{checks,card}.json
+python stages/attack_defended.py TRAINING SEED DEFENSE
+  reads   data/raw/, models/none/TRAINING/SEED/, defended/none/TRAINING/SEED/DEFENSE/
+  writes  results_defended/none/TRAINING/SEED/DEFENSE/rows.parquet          one row an image x way of attack
+          results_defended/none/TRAINING/SEED/DEFENSE/corruptions.parquet   one row an image x corruption x severity
+          results_defended/none/TRAINING/SEED/DEFENSE/examples/             the worst adversarial image of the first
+          results_defended/none/TRAINING/SEED/DEFENSE/compared.json         with the undefended network, paired
+          results_defended/none/TRAINING/SEED/DEFENSE/{checks,card}.json
 """
 
 from pathlib import Path
@@ -21,9 +21,9 @@ from pixelprune.harness.effort import Effort
 from pixelprune.harness.job import batch_of
 
 
-def main(strategy: str, training: str, seed: str, defense: str) -> None:
+def main(training: str, seed: str, defense: str) -> None:
     runtime.prepare()
-    device, run = runtime.device(), Path(strategy, training, seed)
+    device, run = runtime.device(), Path("none", training, seed)
     raw, model, folder = Path("data/raw"), Path("models") / run, Path("defended") / run / defense
     effort = params.load("defended", Effort)
     own = defending.load(folder, model, device)
@@ -47,7 +47,7 @@ def main(strategy: str, training: str, seed: str, defense: str) -> None:
     with cli.timed(f"attack_defended@{training}-{seed}-{defense}"), state.locked(name) as place:
         card = defended.evaluate(job, batch, out, place)
         artifacts.save_json(out / "card.json", card | {"facts": own.facts})
-    print(f"attack_defended {strategy} {training} {seed} {defense}: {len(card['ways'])} ways, {len(batch)} images")
+    print(f"attack_defended {training} {seed} {defense}: {len(card['ways'])} ways, {len(batch)} images")
 
 
 if __name__ == "__main__":

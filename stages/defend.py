@@ -1,9 +1,9 @@
 """defend: put a defense around one trained model; what it has to learn is learned here.
 
-python stages/defend.py STRATEGY TRAINING SEED DEFENSE
-  reads   data/raw/, models/STRATEGY/TRAINING/SEED/
-  writes  defended/STRATEGY/TRAINING/SEED/DEFENSE/learned.safetensors    may be empty
-          defended/STRATEGY/TRAINING/SEED/DEFENSE/card.json              options, what it declares, its cost
+python stages/defend.py TRAINING SEED DEFENSE
+  reads   data/raw/, models/none/TRAINING/SEED/
+  writes  defended/none/TRAINING/SEED/DEFENSE/learned.safetensors    may be empty
+          defended/none/TRAINING/SEED/DEFENSE/card.json              options, what it declares, its cost
 """
 
 from pathlib import Path
@@ -12,20 +12,20 @@ from pixelprune import cli, defending, params, runtime
 from pixelprune.defenses.catalog import Defense
 
 
-def main(strategy: str, training: str, seed: str, defense: str) -> None:
+def main(training: str, seed: str, defense: str) -> None:
     runtime.prepare()
-    run = Path(strategy, training, seed)
-    with cli.timed(f"defend@{strategy}-{training}-{seed}-{defense}"):
+    run = Path("none", training, seed)
+    with cli.timed(f"defend@{training}-{seed}-{defense}"):
         card = defending.learn(
             params.load(f"defenses.{defense}", Defense),
             raw=Path("data/raw"),
-            pruned_folder=Path("data/pruned", strategy),
+            pruned_folder=Path("data/pruned/none"),
             model=Path("models") / run,
             out=Path("defended") / run / defense,
             seed=int(seed),
             device=runtime.device(),
         )
-    print(f"defend {strategy} {training} {seed} {defense}: learned {card['learned']:,} numbers")
+    print(f"defend {training} {seed} {defense}: learned {card['learned']:,} numbers")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_a_defense_that_neither_draws_nor_searches_is_the_plain_model() -> None:
 
 def test_the_mean_gradient_behind_added_noise_is_that_of_the_smoothed_model() -> None:
     """For a linear score s + b z with normal z, log of the mean of sigmoids has a gradient by quadrature."""
-    size, draws = 0.05, 1500
+    size, draws = 0.05, 700
     images = batch(N).images.double()
     net = Score(0.5 - float((images[0] * Score(0).weight).sum()))
     some = images[:2].clone().requires_grad_()
@@ -70,7 +70,7 @@ def test_the_mean_gradient_behind_added_noise_is_that_of_the_smoothed_model() ->
     right = 1 / (1 + np.exp(-scores))
     slope = (right * (1 - right) * weights).sum(1) / (right * weights).sum(1)
     found = (grad * net.weight).sum((1, 2, 3)) / net.weight.square().sum()
-    np.testing.assert_allclose(found.numpy(), slope, rtol=0.03)
+    np.testing.assert_allclose(found.numpy(), slope, rtol=0.04)
     for one, scale in zip(grad, found):
         torch.testing.assert_close(one, scale * net.weight)
 
@@ -160,8 +160,8 @@ def test_many_single_draws_lead_to_the_worst_corner_of_a_linear_model() -> None:
     net = Score(float(0.5 * reach - totals.median()))
     labels = torch.ones(N, dtype=torch.int64)
     noise = behind(Toy(noisy(0.5), randomised=True), net)
-    judge = noise.model(800, "judge")
-    points = Patient(noise.model(150, "judge"), steps=40, relative_step=0.1)(
+    judge = noise.model(400, "judge")
+    points = Patient(noise.model(75, "judge"), steps=40, relative_step=0.1)(
         noise.model(1, "plain"), images, labels, ball=LinfBall(eps=eps), mask=EVERYWHERE,
         draws=Draws.of(np.arange(N), 1),
     )  # fmt: skip

@@ -39,6 +39,7 @@ def test_it_is_attacked_and_judged_on_average_and_the_table_says_so(attacked: Pa
     assert found["E16"]["verdict"] in ("pass", "fail")
     assert found["E17"]["verdict"] == "not applicable"
     tiny_study.call("transfer")
+    tiny_study.call("measure", *RUN, "surface")
     tiny_study.call("report")
     entry = artifacts.load_json(attacked / "metrics/summary.json")
     shares = adaptive["adv_pred"].eq(adaptive["label"]).groupby(adaptive["image"]).all()

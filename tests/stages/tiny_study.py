@@ -74,7 +74,7 @@ STAGES = [
     ("prune", "none"), ("prune", "foreground"), ("train", "none", "natural", "0"),
     ("train", "foreground", "natural", "0"), ("attack", "none", "natural", "0"),
     ("attack", "foreground", "natural", "0"), ("transfer",),
-    ("defend", "none", "natural", "0", "rain"), ("attack_defended", "none", "natural", "0", "rain"),
+    ("defend", "natural", "0", "rain"), ("attack_defended", "natural", "0", "rain"),
     ("measure", "none", "natural", "0", "surface"), ("measure", "foreground", "natural", "0", "surface"), ("report",),
 ]  # fmt: skip
 
