@@ -60,6 +60,8 @@ def check(study: Study) -> None:
     mistakes = [*_strategies(study), *_maps(study), *_evaluation(study)]
     if not study.segmenters:
         mistakes.append("segmenters: found none, expected at least one, whose folder the report reads; grabcut will do")
+    if study.defenses and "defended" not in study.model_fields_set:
+        mistakes.append("defended: needed where there are defenses, as DVC reads it; {} takes the defaults")
     if len(set(study.seeds)) < len(study.seeds):
         mistakes.append(f"seeds: found {list(study.seeds)}, expected each seed once")
     if mistakes:

@@ -23,7 +23,7 @@ def mistakes(tmp_path: Path, monkeypatch) -> Callable[..., list[str]]:
         values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         values["evaluation"].pop("autoattack")  # it names strategies, which most of these tests take away
         for section, change in changes.items():
-            if isinstance(change, dict):
+            if isinstance(change, dict) and section in values:
                 for key, entry in change.items():
                     values[section].pop(key, None) if entry is None else values[section].update({key: entry})
             else:
@@ -50,6 +50,14 @@ def test_autoattack_is_asked_for_in_runs_that_there_are(mistakes) -> None:
     assert mistakes(evaluation={"autoattack": ["none/adversarial", "none/natural", "foreground/advers"]}) == [
         "evaluation.autoattack: found 'foreground/advers', expected a run of the study: STRATEGY/TRAINING"
     ]
+
+
+def test_defenses_need_the_section_that_says_how_hard_they_are_attacked(mistakes) -> None:
+    rain = {"rain": {"name": "rain"}}
+    assert mistakes(defenses=rain) == [
+        "defended: needed where there are defenses, as DVC reads it; {} takes the defaults"
+    ]
+    assert mistakes(defenses=rain, defended={}) == []
 
 
 def test_runs_are_strategies_times_trainings_times_seeds(mistakes) -> None:
