@@ -1,5 +1,6 @@
 """From the artifacts of a run to what a defense is given to learn from, and back from files to a defended network."""
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixelprune import artifacts, cli, params, pruned, runtime, sampling, selecting, state
+from pixelprune import artifacts, cli, closure, params, pruned, runtime, sampling, selecting, state
 from pixelprune.attacks.narrowing import Model
 from pixelprune.datasets import split
 from pixelprune.defenses.catalog import Defense
@@ -39,9 +40,12 @@ def learn(
     """Writes learned.safetensors and card.json into `out`; returns the card."""
     network = selecting.load_network(model).to(device)
     trained = _trained(model, raw, pruned_folder, seed, device)
+    files = [raw / f"train/{name}.npy" for name in ("images", "labels", "validation")]
+    files += [model / "model.safetensors", model / "card.json", pruned_folder / "card.json"]
     name = state.fingerprint(
         defense=defense.model_dump(mode="json"), seed=seed,
-        files=[state.file_digest(path) for path in (model / "model.safetensors", raw / "train/images.npy")],
+        files=[state.file_digest(path) for path in files],
+        code=closure.digest(closure.closure(Path(inspect.getfile(type(defense)))) | closure.closure(Path(__file__))),
         device=[device.type, runtime.computes_bfloat16(device)],
     )  # fmt: skip
     with state.locked(name) as folder:
@@ -54,7 +58,7 @@ def learn(
             augment=trained.augmented,
             again=lambda number: trained.again(number, folder / str(number)),
         )
-        learned = defense.learn(network, lesson)
+        learned = _learned(defense, network, lesson)
         card = {
             "defense": defense.model_dump(mode="json"),
             "declared": {fact: getattr(defense, fact) for fact in FACTS},
@@ -65,6 +69,13 @@ def learn(
         artifacts.save_json(out / "card.json", card)
         state.forget(folder)
     return card
+
+
+def _learned(defense: DefenseOptions, network: nn.Module, lesson: Lesson) -> dict[str, Tensor]:
+    try:
+        return defense.learn(network, lesson)
+    except ValueError as error:  # as of a network without a linear layer
+        raise ParamsError(f"defenses: {defense.name} does not fit this network: {error}.") from None
 
 
 def load(folder: Path, model: Path, device: torch.device) -> Defended:

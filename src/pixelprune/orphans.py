@@ -17,7 +17,7 @@ def remove(root: Path, named: Mapping[str, Collection[str | int]]) -> list[Path]
 
     named: the keys of each of SECTIONS.
     """
-    of = {section: {str(key) for key in named[section]} for section in SECTIONS}
+    of = {section: {str(key) for key in named.get(section, ())} for section in SECTIONS}
     runs = [of["strategies"], of["trainings"], of["seeds"]]
     folders = {
         "data/segments": [of["segmenters"]],

@@ -57,11 +57,9 @@ def load() -> Study:
 
 def check(study: Study) -> None:
     """What no entry can know by itself: that the entries fit together. Raises ParamsError."""
-    mistakes = [*_strategies(study), *_maps(study), *_evaluation(study)]
+    mistakes = [*_strategies(study), *_maps(study), *_evaluation(study), *_defenses(study)]
     if not study.segmenters:
         mistakes.append("segmenters: found none, expected at least one, whose folder the report reads; grabcut will do")
-    if study.defenses and "defended" not in study.model_fields_set:
-        mistakes.append("defended: needed where there are defenses, as DVC reads it; {} takes the defaults")
     if len(set(study.seeds)) < len(study.seeds):
         mistakes.append(f"seeds: found {list(study.seeds)}, expected each seed once")
     if mistakes:
@@ -107,6 +105,17 @@ def _evaluation(study: Study) -> list[str]:
         for name in study.evaluation.autoattack
         if name not in runs
     ]
+
+
+def _defenses(study: Study) -> list[str]:
+    mistakes = []
+    if study.defenses and "defended" not in study.model_fields_set:
+        mistakes.append("defended: needed where there are defenses, as DVC reads it; {} takes the defaults")
+    given = [key for key, training in study.trainings.items() if training.name == "pretrained"]
+    for key, defense in study.defenses.items():
+        if given and defense.name == "ensemble":
+            mistakes.append(f"defenses.{key}: trained anew, as the weights of trainings.{given[0]} cannot be")
+    return mistakes
 
 
 def _behind(study: Study, reads: str) -> set[str]:

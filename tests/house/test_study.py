@@ -60,6 +60,12 @@ def test_defenses_need_the_section_that_says_how_hard_they_are_attacked(mistakes
     assert mistakes(defenses=rain, defended={}) == []
 
 
+def test_an_ensemble_cannot_be_trained_as_weights_that_were_given(mistakes) -> None:
+    given = {"name": "pretrained", "weights": "x.npz", "sha256": "0" * 64, "architecture": {"name": "resnet20"}}
+    found = mistakes(defenses={"many": {"name": "ensemble"}}, defended={}, trainings={"given": given})
+    assert found == ["defenses.many: trained anew, as the weights of trainings.given cannot be"]
+
+
 def test_runs_are_strategies_times_trainings_times_seeds(mistakes) -> None:
     assert mistakes(seeds=[3, 0]) == []
     found = study.load()

@@ -71,7 +71,7 @@ def test_the_attacks_on_a_defense_find_what_was_planted_behind_it(
     assert not planted_defended.reached(subject, planted, THREAT, EFFORT)[planted.there].any()
     monkeypatch.setattr(planted_defended, "plant_behind", lambda *_: planted)
     check = planted_defended.examine(subject, THREAT, EFFORT)
-    assert (check["verdict"], check["severity"]) == ("fail", "F")
+    assert (check["verdict"], check["severity"]) == ("fail", "W")
     assert check["found"].startswith(f"0 of {int(planted.there.sum())} planted on {N} images")
 
 

@@ -68,7 +68,14 @@ def defend(
 def _way(way: str, stands: int, images: int, first: int, draws: int) -> pd.DataFrame:
     right = np.arange(images) < stands
     ids = first + np.arange(images)
-    columns = {"image": ids, "label": 0, "group": ids, "way": way, "right_mean": right}
+    columns = {
+        "image": ids,
+        "label": 0,
+        "group": ids,
+        "way": way,
+        "right_mean": right,
+        "pred": np.where(right, 0, 1 + ids % 3),
+    }
     columns |= {"right_majority": np.arange(images) < max(stands - 1, 0), "right_share": np.where(right, 0.75, 0.25)}
     columns |= {"margin": np.where(right, -1.0, 1.0), "undefended_clean_right": np.arange(images) < 38}
     columns |= {"linf": 8 / 255, "l2": 1.0, "forward": 21, "backward": 20, "draws": DRAWS.get(way, 1)}

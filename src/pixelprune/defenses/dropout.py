@@ -65,7 +65,11 @@ class Dropout(DefenseOptions):
 
 def blocks(network: nn.Module) -> list[nn.Module]:
     """The innermost modules of a forward of their own that hold several convolutions. Raises ValueError without any."""
-    several = [module for module in network.modules() if _convolutions(module) > 1 and _own_forward(module)]
+    last = last_linear(network)
+    several = [
+        module for module in network.modules()
+        if _convolutions(module) > 1 and _own_forward(module) and all(part is not last for part in module.modules())
+    ]  # fmt: skip
     found = [
         module for module in several
         if not any(inner is not module and any(inner is other for other in module.modules()) for inner in several)

@@ -7,6 +7,7 @@ Of a linear layer the generalised Gauss-Newton matrix is the Hessian itself.
 
 from collections.abc import Callable
 from functools import reduce
+from math import inf
 from typing import ClassVar, Literal
 
 import torch
@@ -17,9 +18,12 @@ from pixelprune.attacks.mean import Drawn
 from pixelprune.defenses.defense import DefenseOptions, Gradient, Lesson
 from pixelprune.defenses.last_layer import LastLayer
 from pixelprune.draws import Draws
+from pixelprune.errors import ParamsError, TrainingError
 
 CHUNK = 1024
 """Images whose features are computed at once."""
+FULL = 10_000
+"""Weights whose covariance with each other is kept, at most: 800 MB in double precision."""
 ITERATIONS = 200
 """Of the evidence's fixed point; its logarithm comes nearer by a share each time."""
 
@@ -36,9 +40,13 @@ class Laplace(DefenseOptions):
     posterior: ClassVar[bool] = True
 
     def learn(self, network: nn.Module, lesson: Lesson) -> dict[str, Tensor]:
-        """From the images as the network's own training saw them; the mean is the network as it is."""
+        """From the training images, perturbed as in training, not moved; the mean is the network as it is."""
         last = LastLayer.of(network)
         weight = last.weight.double()
+        if self.covariance == "full" and weight.numel() > FULL:
+            raise ParamsError(
+                f"laplace: {weight.numel():,} weights are too many with each other. Give covariance: kronecker."
+            )
         features = _features(last, network, lesson)
         roots = self.roots(features, lambda part: softmax_curvature(part @ weight.T), weight, lesson.tell)
         return {name: root.float() for name, root in roots.items()}
@@ -102,7 +110,10 @@ def evidence_precision(values: Tensor, squared: float) -> float:
     """
     precision = 1.0
     for _ in range(ITERATIONS):
-        precision = float((values / (values + precision)).sum()) / squared
+        # The geometric mean of two steps: single ones overshoot where the curvature is far below the prior.
+        precision = (precision * float((values / (values + precision)).sum()) / squared) ** 0.5
+    if not 0 < precision < inf:
+        raise TrainingError("laplace: the loss has no curvature in the last layer. Give a prior_precision.")
     return precision
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from pixelprune.attacks.mean import Drawn
 from pixelprune.defenses.defense import DefenseOptions, Gradient, Lesson
 from pixelprune.draws import Draws
+from pixelprune.errors import ParamsError
 
 WINDOW = 2
 """Side of the windows of which one pixel is kept."""
@@ -35,13 +36,16 @@ class Rain(DefenseOptions):
 
     def learn(self, network: nn.Module, lesson: Lesson) -> dict[str, Tensor]:
         """The up-sampling network, by the cross-entropy of the frozen classifier behind it."""
+        if any(side % WINDOW for side in lesson.images.shape[2:]):
+            size = " x ".join(map(str, lesson.images.shape[2:]))
+            raise ParamsError(f"rain keeps one pixel of {WINDOW} x {WINDOW}: needs even sides, found images of {size}.")
         if self.upsampling == "bicubic":
             return {}
         upsampler = Upsampler(self.blocks, self.features, lesson.generator).to(lesson.images.device)
         optimizer = torch.optim.Adam(upsampler.parameters(), self.learning_rate)
         for epoch in range(1, self.epochs + 1):
             order = torch.randperm(len(lesson.images), generator=lesson.generator)
-            total, bounds = 0.0, range(0, len(order) + 1, self.batch)
+            total, bounds = 0.0, [*range(0, len(order), self.batch), len(order)]
             for start, stop in pairwise(bounds):
                 chosen = order[start:stop].to(lesson.images.device)
                 images = lesson.images[chosen].float() / 255
@@ -52,7 +56,7 @@ class Rain(DefenseOptions):
                 loss.backward()
                 optimizer.step()
                 total += loss.item()
-            lesson.tell(f"epoch {epoch}/{self.epochs}: loss {total / max(len(bounds) - 1, 1):.3f}")
+            lesson.tell(f"epoch {epoch}/{self.epochs}: loss {total / (len(bounds) - 1):.3f}")
         return {name: value.detach().clone() for name, value in upsampler.state_dict().items()}
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
@@ -63,10 +67,17 @@ class Rain(DefenseOptions):
             enlarge = upsampler.eval().requires_grad_(False).to(next(iter(learned.values())).device)
         return lambda images, draws: network(enlarge(self.reduced(images, draws)))
 
+    def facts(self, network: nn.Module, learned: dict[str, Tensor], height: int, width: int) -> dict[str, float]:
+        return {"largest shift, in pixels of the smaller image": self.reach(height // WINDOW)}
+
+    def reach(self, side: int) -> int:
+        """By how many pixels the smaller image is shifted at most: rounded down, as in the authors' code."""
+        return int(self.shift * side)
+
     def reduced(self, images: Tensor, draws: Draws) -> Tensor:
         """Half as high and wide, shifted: float32 (N, C, H / 2, W / 2)."""
         small = subsampled(images, draws)
-        return shifted(small, int(self.shift * small.shape[2]), int(self.shift * small.shape[3]), draws)
+        return shifted(small, self.reach(small.shape[2]), self.reach(small.shape[3]), draws)
 
 
 def subsampled(images: Tensor, draws: Draws) -> Tensor:

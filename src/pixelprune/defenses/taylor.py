@@ -62,6 +62,8 @@ class Taylor(DefenseOptions):
         outputs: dict[str, Tensor] = {}
         for number in range(1, self.rounds + 1):
             groups = coupled(network, height, width)
+            if not groups:
+                raise TrainingError("taylor: no filter of this network can be removed.")
             images, labels = self.examples(network, lesson, noise)
             scores = importance(network, groups, images, labels, order=self.order, batch=self.batch)
             budget = whole * (1 - self.flops * number / self.rounds)

@@ -40,6 +40,7 @@ COLUMNS = {
     "image": "int64", "label": "int16", "group": "int64",
     "way": "str",  # harness.ways
     "right_mean": "bool",  # the mean probability of the verdict's draws is largest for the label
+    "pred": "int16",  # of that mean
     "right_majority": "bool",  # most of them say the label
     "right_share": "float32",  # of them, how many do
     "margin": "float32",  # of that mean, in logarithms; > 0: wrong
@@ -241,7 +242,8 @@ def _table(job: Job, behind: Behind, name: str, one: Found) -> pandas.DataFrame:
         plain = torch.cat([job.network(batch.images[index]) for index in behind.parts(len(batch))])
     delta = (one.points - batch.images[:count]).flatten(1)
     columns = {
-        "right_mean": verdict.by_mean, "right_majority": verdict.by_majority, "right_share": verdict.share,
+        "right_mean": verdict.by_mean, "pred": verdict.each.logsumexp(0).argmax(1),
+        "right_majority": verdict.by_majority, "right_share": verdict.share,
         "margin": verdict.margins, "undefended_clean_right": (plain.argmax(1) == batch.labels)[:count],
         "linf": delta.abs().amax(1), "l2": delta.norm(dim=1), "label": batch.labels[:count],
     }  # fmt: skip

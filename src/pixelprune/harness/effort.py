@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pixelprune.corruptions.catalog import CorruptionName
+from pixelprune.harness.ladder import CHUNK
 from pixelprune.options import Listed, Options
 
 Count = Annotated[int, Field(ge=1)]
@@ -15,7 +16,7 @@ class Effort(Options):
     costly: int = Field(200, ge=1, description="Of these, how many the costly ways get: more draws, BPDA, unrolled.")
     costliest: int = Field(64, ge=1, description="Of these, how many the costliest get: most draws, draws of a search.")
     check_images: int = Field(16, ge=1, description="Of these, how many the checks get that ask the network.")
-    group: int = Field(64, ge=2, description="Images of a batch, where they have a say in one another's classes.")
+    group: int = Field(50, ge=2, description="Images of a batch, where they have a say in one another's classes.")
     draws: Annotated[tuple[Count, Count, Count], Listed] = Field(
         (20, 50, 100), description="Draws a step of the three attacks along a mean, ascending; each gets fewer images."
     )
@@ -47,6 +48,10 @@ class Effort(Options):
             raise ValueError("needs images >= costly >= costliest >= check_images")
         if not self.draws[0] < self.draws[1] < self.draws[2]:
             raise ValueError("draws: must ascend")
+        if self.costly > CHUNK and CHUNK % self.group:
+            raise ValueError(
+                f"group: must divide {CHUNK}, the images that an attack gets at once, or costly be no more"
+            )
         if self.alpha >= self.delta:
             raise ValueError("alpha: must be smaller than delta")
         return self

@@ -2,7 +2,7 @@
 
 As harness.planted, with the readout behind the defense: it reads the features that the classifier's last layer is given
 at the end of a prediction, or the logits where the defense draws weights. The planted point and those around it are
-told apart by their mean over draws; the attack climbs, and is judged, as those on the defense itself.
+told apart by their mean over draws. The attack climbs as those on the defense itself, and is content with any error.
 Source: Zimmermann et al., NeurIPS 2022, arXiv:2206.13991, section 3.
 """
 
@@ -41,16 +41,16 @@ GRAINS = (1, 4, 10**6)
 
 
 def examine(behind: Behind, threat: Threat, effort: Effort) -> Check:
-    """E31, on all images of a batch of its own. A defense that neither draws nor searches is left to E21."""
+    """E31, on all images of a batch of its own. Not of one that neither draws nor searches."""
     defense = behind.defense
     if not defense.randomised and not defense.dynamic:
-        return check("E31", TITLE, "it neither draws nor searches", THRESHOLD, "F", None)
+        return check("E31", TITLE, "it neither draws nor searches", THRESHOLD, "W", None)
     planted = plant_behind(behind, threat, effort)
     if not planted.there.any():
         found = f"on none of {len(behind.batch)} images is a point told from those around it"
-        return not_run("E31", TITLE, found, THRESHOLD, "F")
+        return not_run("E31", TITLE, found, THRESHOLD, "W")
     hits = reached(behind, planted, threat, effort)
-    return judged("E31", TITLE, planted, hits, severity="F")
+    return judged("E31", TITLE, planted, hits, severity="W")
 
 
 def plant_behind(behind: Behind, threat: Threat, effort: Effort) -> Planted["Readout"]:

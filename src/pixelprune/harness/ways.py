@@ -33,8 +33,8 @@ CLEAN, STATIC, TRANSFERRED, CONFIDENT = "clean", "static", "transferred", "confi
 SURE = 0.95
 """The probability of a wrong class with which an attack on the doubt of a posterior is content."""
 CLEARLY = 0.5
-"""By how much the logarithm of a mean probability must err before an attack is content: three standard errors of fifty
-draws near the boundary, where those of a single one spread over most of [0, 1]."""
+"""By how much the logarithm of a mean probability must err before an attack is content: about three standard errors of
+fifty draws near the boundary, where those of a single one spread over most of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
         add("bpda", some, both)
         add("unrolled", some, ce, by="unrolled")
         if defense.randomised:
-            add(f"bpda_{effort.search_draws}", few, ce, effort.search_draws)
+            add(f"bpda_{effort.search_draws}", few, both, effort.search_draws)
             add(f"unrolled_{effort.search_draws}", few, ce, effort.search_draws, by="unrolled")
     elif defense.randomised:
         for draws, images in zip(effort.draws, (all_of_them, some, few)):

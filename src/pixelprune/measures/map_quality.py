@@ -38,6 +38,12 @@ SHOWN = 6
 
 Maps = dict[str, Map]
 Table = list[dict[str, Any]]
+CONTROLS: dict[str, Any] = {
+    "random": Random(name="random", reads="data/raw", per_image=True),
+    "blurred_random": BlurredRandom(name="blurred_random", reads="data/raw"),
+    "sobel": Sobel(name="sobel", reads="data/raw"),
+}
+"""Maps that know nothing of the network: they are always judged beside the others."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Listed]
 
@@ -49,8 +55,10 @@ def _explaining_the_subject(value: object) -> object:
     needs = {get_args(kind.model_fields["name"].annotation)[0]: kind.needs for kind in get_args(get_args(Map)[0])}
     entries = {}
     for key, entry in value.items():
-        name = entry.get("name") if isinstance(entry, dict) else getattr(entry, "name", None)
-        if needs.get(str(name)) == "foreground":
+        name = str(entry.get("name") if isinstance(entry, dict) else getattr(entry, "name", None))
+        if key in CONTROLS:
+            raise ValueError(f"{key}: the control of that name is always judged; give the map another key")
+        if needs.get(name) == "foreground":
             raise ValueError(
                 f"{key}: {name} ranks by a foreground; only maps of the network or of the image are judged"
             )
@@ -96,12 +104,7 @@ class MapQuality(MeasureOptions):
             subject.network, subject.fill(seen.images, seen.mask), seen.labels, seen.ids,
             (other.images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy(),
         )  # fmt: skip
-        controls: Maps = {
-            "random": Random(name="random", reads="data/raw", per_image=True),
-            "blurred_random": BlurredRandom(name="blurred_random", reads="data/raw"),
-            "sobel": Sobel(name="sobel", reads="data/raw"),
-        }
-        maps: Maps = controls | self.maps
+        maps: Maps = CONTROLS | self.maps
         subject.tell(f"{len(maps)} maps of {len(seen)} images")
         rankings = {name: asked.ranking(entry) for name, entry in maps.items()}
         auc = self._areas(asked, rankings)
@@ -118,7 +121,7 @@ class MapQuality(MeasureOptions):
         right = logits(asked.network, asked.images).argmax(1) == asked.labels
         summary = {
             "images": len(seen), "images_again": min(self.again, len(seen)), "maps": list(maps),
-            "controls": list(controls), "clean_accuracy": float(right.float().mean()),
+            "controls": list(CONTROLS), "clean_accuracy": float(right.float().mean()),
             **{name: _means(table, subject.seed) for name, table in tables.items() if name != "road"},
             **_baselines(auc), **_orders(removed),
         }  # fmt: skip

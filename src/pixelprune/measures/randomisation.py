@@ -21,9 +21,10 @@ def randomised(network: nn.Module, share: float, generator: torch.Generator) -> 
 
     Layers are convolutions and linear ones; at least one is drawn anew. Normalization keeps what it learned.
     """
-    twin = copy.deepcopy(network)
+    twin = copy.deepcopy(network).cpu()  # the generator draws there, on every machine alike
     layers = [module for module in twin.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     count = max(round(share * len(layers)), 1)
     for layer in layers[-count:]:
         initialize(layer, generator)
-    return twin.eval().requires_grad_(False), count
+    device = next(network.parameters()).device
+    return twin.to(device).eval().requires_grad_(False), count

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from pixelprune.draws import Draws
+from pixelprune.errors import ParamsError
 from pixelprune.measures.map_scores import Asked, Floats, kept, logits
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12
@@ -38,10 +39,10 @@ def right(asked: Asked, ranking: Floats, shares: tuple[float, ...], noise: float
 def imputed(images: Tensor, removed: Tensor, noise: float, draws: Draws) -> Tensor:
     """Images float32 (N, C, H, W) with other values in [0, 1] where removed, bool (N, 1, H, W), is true.
 
-    noise: standard deviation of what is added there. At least one pixel of an image must be left: else ValueError.
+    noise: standard deviation of what is added there. At least one pixel of an image must be left: else ParamsError.
     """
     if bool(removed.flatten(1).all(1).any()):
-        raise ValueError("no pixel of an image is left to guess the others from")
+        raise ParamsError("shares: ROAD needs a pixel of every image to guess the others from; give smaller ones")
     weights = neighbours(*images.shape[2:])
     values = images.detach().cpu().double().flatten(2).numpy()
     solved = [_solved(image, gone, weights) for image, gone in zip(values, removed.flatten(1).cpu().numpy())]

@@ -34,9 +34,11 @@ def read(content: bytes, place: str) -> dict[str, Tensor]:
     suffix = PurePath(place).suffix
     if suffix not in _READERS:
         raise ArtifactError(f"{place}: found the suffix {suffix!r}, expected one of {', '.join(_READERS)}.")
-    _check_size(content, place)
     try:
+        _check_size(content, place)
         found = _READERS[suffix](content)
+    except ArtifactError:
+        raise
     except Exception as error:  # whatever a damaged or hostile file makes a reader raise
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(f"{place}: not a whole {suffix} file of plain tensors ({reason}). Get it again.") from None

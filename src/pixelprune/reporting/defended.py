@@ -107,6 +107,10 @@ class Entry:
         known = (way for name, way in self.ways.items() if name not in (CLEAN, STATIC, TRANSFERRED))
         return [way.name for way in known if way.n >= worst.n]
 
+    def shows(self, way: Way) -> bool:
+        """Whether a difference is shown. Where the accuracy is only an upper bound, none shows a gain."""
+        return way.shown and not (way.difference.value > 0 and self.judged.word != "reportable")
+
     @property
     def cost(self) -> Mapping[str, float]:
         """Multiply-adds of the undefended network; of a draw and of a verdict, as multiples of them."""
@@ -135,7 +139,8 @@ def analyze(results: Results, analysis: Analysis) -> list[Entry]:
 
 def judge(run: Defended) -> Judged:
     """By the rule of all runs. What a defense declares is held against the facts by its checks."""
-    found = verdict(run.checks, "static", oracle=False, adaptive_ran=True, predictions=())
+    clean = run.rows[run.rows["way"] == CLEAN]
+    found = verdict(run.checks, "static", oracle=False, adaptive_ran=True, predictions=clean["pred"].to_numpy())
     counted = [check["verdict"] for check in run.checks if check["verdict"] != "not applicable"]
     return Judged(found.word, found.reasons, counted.count("pass"), len(counted))
 
@@ -153,7 +158,7 @@ def sentence(entry: Entry) -> str:
     ]
     if entry.comparable:
         change = "gain" if worst.difference.value > 0 else "loss"
-        said = f"a {change} is shown" if worst.shown else "no difference is shown"
+        said = f"a {change} is shown" if entry.shows(worst) else "no difference is shown"
         parts += [
             f"of the same {worst.n:,} the undefended network holds {words.rate(worst.before)} under its own attack",
             f"difference {worst.difference.brief}, {words.probability(worst.p)}: {said}",
