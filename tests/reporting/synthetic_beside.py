@@ -70,11 +70,11 @@ def _way(way: str, stands: int, images: int, first: int, draws: int) -> pd.DataF
     ids = first + np.arange(images)
     columns = {
         "image": ids,
-        "label": 0,
+        "label": ids % 3,
         "group": ids,
         "way": way,
         "right_mean": right,
-        "pred": np.where(right, 0, 1 + ids % 3),
+        "pred": np.where(right, ids % 3, (ids + 1) % 3),
     }
     columns |= {"right_majority": np.arange(images) < max(stands - 1, 0), "right_share": np.where(right, 0.75, 0.25)}
     columns |= {"margin": np.where(right, -1.0, 1.0), "undefended_clean_right": np.arange(images) < 38}
