@@ -15,6 +15,7 @@ from pixelprune import sampling
 from pixelprune.attacks.balls import L2Ball, LinfBall
 from pixelprune.attacks.threat import Threat
 from pixelprune.draws import Draws
+from pixelprune.errors import ParamsError
 from pixelprune.fills.black import Black
 from pixelprune.maps import many_gradients
 from pixelprune.maps.gradient import Gradient
@@ -203,7 +204,7 @@ def test_noise_lies_on_the_removed_pixels_alone() -> None:
 
 def test_nothing_can_be_guessed_from_nothing() -> None:
     removed = torch.tensor([False, True]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
-    with pytest.raises(ValueError, match="no pixel"):
+    with pytest.raises(ParamsError, match="needs a pixel of every image"):
         road.imputed(rand(2, 3, 4, 4), removed, 0.0, Draws.of(np.arange(2), 0))
 
 
@@ -372,6 +373,7 @@ def test_maps_are_named_with_their_options_and_read_nothing() -> None:
     assert measure.maps["edges"].reads == "data/raw"
     assert MapQuality.model_validate_json(measure.model_dump_json()) == measure
     assert len(MapQuality(name="map_quality").maps) == 7
-    for wrong in ({"a": {"name": "foreground"}}, {"a": {"name": "nonsense"}}, {"a": {}}, {"a-b": {"name": "sobel"}}):
+    wrongs = [{"a": {"name": "foreground"}}, {"a": {"name": "nonsense"}}, {"a": {}}, {"a-b": {"name": "sobel"}}]
+    for wrong in [*wrongs, {"a": {"name": ["sobel"]}}, {"random": {"name": "sobel"}}]:
         with pytest.raises(ValidationError):
             MapQuality.model_validate({"name": "map_quality", "maps": wrong})
