@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from pixelprune.commands import deps
+
 ROOT = Path(__file__).parents[2]
 STRATEGIES = ("none", "foreground", "random")
 
@@ -57,7 +59,7 @@ class Clone:
     def make(cls, root: Path) -> "Clone":
         """The files of the working tree, committed ones and others, as the first commit of a repository."""
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
-        rooms = [".dvc", ".dvcignore", ".gitignore", "dvc.yaml", "params.schema.json", "src", "stages"]
+        rooms = [".dvc", ".dvcignore", ".gitignore", "dvc.yaml", "params.schema.json", "src", "stages", *deps.FOLDERS]
         names = subprocess.run([*listed, *rooms], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for name in filter(None, names.split("\0")):
             if (ROOT / name).is_file():
