@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from end_to_end.clones import STRATEGIES, Clone
+from pixelprune.commands import deps
 
 STUDY = "studies/tiny"
 ATTACKED = {f"attack@{key}-natural-0" for key in STRATEGIES} | {"transfer", "report"}
@@ -24,8 +25,8 @@ def both(copied) -> Clone:
     copied.write_params(copied.params() | {"root": "../.."}, STUDY)
     lock = copied.lock.decode().replace("python ./", "python ../../").replace("- path: ./", "- path: ../../")
     (folder / "dvc.lock").write_text(lock)
-    for name in ("data", "models", "results", "transfer", "report", "metrics"):
-        shutil.copytree(copied.root / name, folder / name)
+    for name in ("data", "models", "results", *deps.FOLDERS, "transfer", "report", "metrics"):
+        shutil.copytree(copied.root / name, folder / name, dirs_exist_ok=True)
     assert changed(copied, ".") == changed(copied, STUDY) == set()
     return copied
 
