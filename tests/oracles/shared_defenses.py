@@ -29,9 +29,14 @@ class Toy:
     batch_coupled: bool = False
     posterior: bool = False
     name: str = "toy"
+    changed: Callable[[Tensor], Tensor] | None = None
+    """What it makes of images, where it changes any."""
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
         return self.answer(network, gradient)
+
+    def shown(self, network: nn.Module, learned: dict[str, Tensor], images: Tensor, draws: Draws) -> dict[str, Tensor]:
+        return {"changed": self.changed(images)} if self.changed else {}
 
     def members(self, network: nn.Module, learned: dict[str, Tensor]) -> list[Model]:
         return [network, halved(network)] if self.posterior and not self.randomised else []

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from oracles.shared_defenses import CLASSES, H, Toy, W, as_it_is, batch, centered, network, noisy, repaired
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.balls import LinfBall
-from pixelprune.attacks.demanding import Demanding
-from pixelprune.attacks.firm import Firm
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean
 from pixelprune.attacks.narrowing import narrow
-from pixelprune.attacks.patient import Patient
+from pixelprune.attacks.stochastic.demanding import Demanding
+from pixelprune.attacks.stochastic.firm import Firm
+from pixelprune.attacks.stochastic.patient import Patient
 from pixelprune.draws import Draws
 from pixelprune.harness.behind import Behind, Verdict
 from pixelprune.harness.cost import multiply_adds

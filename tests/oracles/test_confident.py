@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.balls import LinfBall
-from pixelprune.attacks.confident import Confident, log_odds_of_each
 from pixelprune.attacks.fresh import Fresh
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean
 from pixelprune.attacks.pgd import PGD
+from pixelprune.attacks.stochastic.confident import Confident, log_odds_of_each
 from pixelprune.draws import Draws
 from pixelprune.evaluation.uncertainty import mutual_information, predictive_entropy
 

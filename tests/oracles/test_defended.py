@@ -253,6 +253,26 @@ def test_the_worst_point_is_the_one_that_the_verdict_errs_most_on(tmp_path: Path
     assert card["cost"] == {"undefended_multiply_adds": 8 * 16 * 27 + 128 * 4, "draw": 1, "verdict": 1}
 
 
+def test_what_becomes_of_images_is_written_where_anything_does(tmp_path: Path) -> None:
+    def inverted(images: Tensor) -> Tensor:
+        return 1 - images
+
+    toy = Toy(lambda network, gradient: lambda images, draws: network(inverted(images)), changed=inverted)
+    *_, card = run(toy, tmp_path)
+    assert card["shown"] == ["image", "changed"]
+    found = artifacts.load_tensors(tmp_path / "out/examples/shown.safetensors")
+    assert set(found) == {f"{kind}/{name}" for kind in ("clean", "attacked") for name in ("image", "changed")}
+    worst = artifacts.load_array(tmp_path / "out/examples/worst.npy", "float32", "N 3 H W")
+    assert np.array_equal(found["clean/image"].numpy(), (255 * batch().images.numpy()).round().astype(np.uint8))
+    assert np.array_equal(found["attacked/image"].numpy(), (255 * worst).round().astype(np.uint8))
+    for kind in ("clean", "attacked"):  # rounded twice
+        total = found[f"{kind}/image"].int() + found[f"{kind}/changed"].int()
+        assert ((total - 255).abs() <= 1).all()
+
+    *_, plain = run(Toy(as_it_is), tmp_path / "plain")
+    assert plain["shown"] == [] and not (tmp_path / "plain/out/examples/shown.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     "wrong", [{"costly": 501}, {"costliest": 300}, {"draws": (20, 20, 30)}, {"alpha": 0.1}, {"tries": 0}]
 )

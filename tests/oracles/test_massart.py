@@ -67,11 +67,11 @@ def test_of_a_thousand_simulated_networks_at_most_delta_are_off_by_more_than_gam
 def test_each_image_stops_by_itself_and_is_asked_for_no_more() -> None:
     asked: list[torch.Tensor] = []
 
-    def fails(number: int, index: torch.Tensor) -> torch.Tensor:
+    def event(number: int, index: torch.Tensor) -> torch.Tensor:
         asked.append(index)
         return torch.stack([torch.zeros(()), torch.ones(()), torch.tensor(float(number % 2))])[index].bool()
 
-    table = over_posterior(fails, 3, Precision())
+    table = over_posterior(event, 3, Precision())
     assert [sum(image in index for index in asked) for image in range(3)] == [84, 87, 292]
     expected = pandas.DataFrame({
         "image": [0, 1, 2], "probability": [0, 1, 0.5], "low": [0, 0.925, 0.425], "high": [0.075, 1, 0.575],

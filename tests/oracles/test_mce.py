@@ -29,20 +29,9 @@ def test_by_hand() -> None:
     assert found["n"] == 10
 
 
-def test_relative_by_hand() -> None:
-    found = mce(OWN, OTHER, relative=True)
-    assert found["by"] == {"fog": pytest.approx((1 + 3) / (3 + 5)), "snow": pytest.approx((4 + 8) / (4 + 6))}
-    assert found["mce"] == pytest.approx((0.5 + 1.2) / 2)
-
-
 def test_against_itself_it_is_one_in_any_order_of_rows() -> None:
-    for relative in (False, True):
-        assert mce(OWN, OWN.sample(frac=1, random_state=0), relative=relative)["mce"] == pytest.approx(1)
+    assert mce(OWN, OWN.sample(frac=1, random_state=0))["mce"] == pytest.approx(1)
     assert mce(OWN.sample(frac=1, random_state=1), OTHER)["mce"] == pytest.approx(0.75)
-
-
-def test_some_corruptions_alone() -> None:
-    assert mce(OWN, OTHER, corruptions=["snow"]) == {"mce": pytest.approx(1), "by": {"snow": pytest.approx(1)}, "n": 10}
 
 
 def test_a_reference_without_errors_gives_no_share() -> None:
@@ -60,5 +49,3 @@ def test_refuses_tables_that_cannot_be_compared() -> None:
         mce(OWN, OTHER.assign(image=OTHER["image"] + 1))
     corrupted = [part[part["severity"] > 0] for part in (OWN, OTHER)]
     assert mce(*corrupted)["mce"] == pytest.approx(0.75)
-    with pytest.raises(ValueError, match="severity 0"):
-        mce(*corrupted, relative=True)

@@ -23,12 +23,11 @@ from pixelprune import artifacts, params
 from pixelprune.datasets import mirror
 from pixelprune.errors import ParamsError, PixelpruneError
 from pixelprune.loading import load_model
-from pixelprune.models import checkpoint
 from pixelprune.models.catalog import Network
 from pixelprune.models.network import Normalize
 from pixelprune.models.robustbench import RobustBench
 from pixelprune.models.torchvision import TorchvisionNetwork
-from pixelprune.training import pretrained
+from pixelprune.training import checkpoint, pretrained
 from pixelprune.training.catalog import Learning, Training
 from pixelprune.training.pretrained import Pretrained
 

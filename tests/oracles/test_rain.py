@@ -89,6 +89,20 @@ def test_the_upsampling_network_starts_as_bicubic_and_learns_for_its_classifier(
     assert not torch.equal(first, second)
 
 
+def test_what_is_shown_is_what_the_network_gets() -> None:
+    images, draws, network = rand(4, 3, SIDE, SIDE), Draws.of(np.arange(4), 0), classifier()
+    learned = Upsampler(1, 4, torch.Generator().manual_seed(0)).state_dict()
+    learned["tail.2.weight"] = torch.full_like(learned["tail.2.weight"], 0.05)
+    for rain, own in (
+        (Rain(name="rain", upsampling="bicubic"), {}),
+        (Rain(name="rain", blocks=1, features=4), learned),
+    ):
+        *first, last = rain.shown(network, own, images, Draws(draws.seeds)).values()
+        assert torch.equal(network(last), rain.around(network, own)(images, Draws(draws.seeds)))
+        assert len(first) == bool(own) and all(one.shape == images.shape for one in first)
+        assert not any(torch.allclose(one, last, atol=1e-3) for one in first)
+
+
 def test_the_mean_over_draws_follows_the_gradient_of_the_mean() -> None:
     images = rand(4, 3, SIDE, SIDE).requires_grad_()
     drawn = Rain(name="rain", upsampling="bicubic", shift=0.25).around(classifier(), {})

@@ -172,7 +172,7 @@ def test_a_reversed_image_lies_within_the_radius_and_the_pixel_range(norm: str, 
     model, options = network(), small(norm=norm, radius=radius, step=radius / 3, steps=8)
     images = rand(N, 3, SIDE, SIDE)
     images[0], images[1] = 0, 1
-    found = options.reversed(images, model, learned(options, model), Draws.of(IDS, 0))
+    found = options.shown(model, learned(options, model), images, Draws.of(IDS, 0))["reversed"]
     change = (found - images).flatten(1)
     length = change.abs().amax(1) if norm == "linf" else change.norm(dim=1)
     assert found.min() >= 0 and found.max() <= 1
@@ -188,7 +188,7 @@ def test_one_step_goes_against_the_gradient(norm: str) -> None:
     loss = options.contrast(model, own)(at, Draws.of(IDS, 0).branch(1))
     (grad,) = torch.autograd.grad(loss.sum(), at)
     unit = grad.sign() if norm == "linf" else grad / grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    found = options.reversed(images, model, own, Draws.of(IDS, 0))
+    found = options.shown(model, own, images, Draws.of(IDS, 0))["reversed"]
     torch.testing.assert_close(found, images - 2 / 255 * unit, atol=1e-6, rtol=0)
 
 
@@ -196,7 +196,7 @@ def test_the_search_starts_anywhere_within_the_radius_or_at_the_image() -> None:
     model, images = network(), 0.3 + 0.4 * rand(N, 3, SIDE, SIDE)
     tiny = 1e-6
     for options, largest in ((small(steps=1, step=tiny), 16 / 255), (small(steps=1, step=tiny, random_start=False), 0)):
-        found = options.reversed(images, model, learned(options, model), Draws.of(IDS, 0))
+        found = options.shown(model, learned(options, model), images, Draws.of(IDS, 0))["reversed"]
         change = (found - images).abs()
         assert change.max() == pytest.approx(largest, rel=0.02, abs=2 * tiny)
         assert change.mean() == pytest.approx(largest / 2, rel=0.1, abs=2 * tiny)
@@ -208,7 +208,7 @@ def test_the_search_lowers_the_loss_it_searches_by() -> None:
     options = small(radius=0.5, step=0.02, steps=60, random_start=False)
     own = learned(options, model)
     contrast = options.contrast(model, own)
-    found = options.reversed(images, model, own, Draws.of(IDS, 0))
+    found = options.shown(model, own, images, Draws.of(IDS, 0))["reversed"]
     before, after, opposite = (
         torch.stack([contrast(at, Draws.of(IDS, "others", word)) for word in range(50)]).mean().item()
         for at in (images, found, (2 * images - found).clamp(0, 1))
@@ -249,7 +249,7 @@ def test_logits_do_not_depend_on_how_it_is_derived_nor_on_who_asks(norm: str, gr
     own = learned(options, model)
     defended = options.around(model, own, "unrolled" if gradient == "unrolled" else "identity")
     with torch.no_grad():
-        wanted = model(options.reversed(images, model, own, Draws.of(IDS, 0)))
+        wanted = model(options.shown(model, own, images, Draws.of(IDS, 0))["reversed"])
         assert torch.equal(defended(images, Draws.of(IDS, 0)), wanted)
     start = images.clone().requires_grad_()
     found = defended(start, Draws.of(IDS, 0))
@@ -266,7 +266,7 @@ def test_the_identity_gradient_is_that_of_the_network_at_the_reversed_image() ->
     start = images.clone().requires_grad_()
     logits = options.around(model, own)(start, Draws.of(IDS, 0))
     (grad,) = torch.autograd.grad(logits[:, 1].sum(), start)
-    there = options.reversed(images, model, own, Draws.of(IDS, 0)).requires_grad_()
+    there = options.shown(model, own, images, Draws.of(IDS, 0))["reversed"].requires_grad_()
     (wanted,) = torch.autograd.grad(model(there)[:, 1].sum(), there)
     assert torch.equal(grad, wanted)
 

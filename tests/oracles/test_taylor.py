@@ -13,11 +13,11 @@ from pixelprune import artifacts
 from pixelprune.attacks.narrowing import Model
 from pixelprune.defenses import filters, gates
 from pixelprune.defenses.defense import Lesson, Perturb, as_they_are
-from pixelprune.defenses.taylor import OUTPUTS, Taylor, cut
+from pixelprune.defenses.reshaped import reshaped
+from pixelprune.defenses.taylor import AGREEMENT, OUTPUTS, Taylor, cut
 from pixelprune.draws import Draws
 from pixelprune.errors import TrainingError
 from pixelprune.models.network import multiply_adds
-from pixelprune.models.reshaped import reshaped
 from pixelprune.models.residual import Residual
 from pixelprune.models.resnet18 import ResNet18
 
@@ -263,6 +263,28 @@ def test_the_small_network_is_rebuilt_from_what_was_learned(tmp_path: Path) -> N
         masked = network(IMAGES)
     answers = taylor.around(network, learned)(IMAGES, Draws.of(np.arange(N), 0))
     torch.testing.assert_close(answers, masked, atol=1e-5, rtol=1e-5)
+
+
+def test_a_lesson_tells_how_its_scores_agree_with_leaving_filters_out() -> None:
+    network = residual()
+    taylor = Taylor(name="taylor", flops=0.3, rounds=2, images=24, batch=8, between=0, epochs=0, oracle_images=16)
+    plain = taylor.model_copy(update={"oracle_images": 0})
+    learned, without = (one.learn(network, lesson([])) for one in (taylor, plain))
+    extra = {name for name in learned if name.startswith(AGREEMENT)}
+    assert set(learned) - extra == set(without) and all(torch.equal(learned[name], without[name]) for name in without)
+
+    own = lesson([])
+    Draws.seeded(1, own.generator)  # of its noise, which natural examples do without
+    images, labels = taylor.examples(network, own, torch.Generator())
+    groups = filters.coupled(network, SIDE, SIDE)
+    facts = taylor.facts(network, learned, SIDE, SIDE)
+    for order in (1, 2):
+        scores = gates.importance(network, groups, images[:16], labels[:16], order=order, batch=8)
+        truth = gates.oracle(network, groups, images[:16], labels[:16], batch=8)
+        wanted = gates.agreement(scores, truth)
+        assert facts[f"pearson of order {order} with leaving out"] == pytest.approx(wanted.pearson, abs=1e-6)
+        assert facts[f"spearman of order {order} with leaving out"] == pytest.approx(wanted.spearman, abs=1e-6)
+    assert not any("leaving out" in name for name in taylor.facts(network, without, SIDE, SIDE))
 
 
 def test_fine_tuning_lowers_the_loss_and_the_same_lesson_ends_alike() -> None:

@@ -5,7 +5,6 @@ import pytest
 from numpy.typing import NDArray
 
 from pixelprune.evaluation.uncertainty import (
-    accuracy_at,
     auroc,
     expected_entropy,
     mutual_information,
@@ -94,18 +93,6 @@ def test_what_cannot_be_answered_is_refused() -> None:
     ]:
         with pytest.raises(ValueError, match="needs"):
             auroc(scores, positive, groups, draws())
-    for coverage, right, doubt in [(0.0, np.ones(2, bool), np.ones(2)), (0.5, np.ones(2, bool), np.ones(3))]:
-        with pytest.raises(ValueError, match="needs"):
-            accuracy_at(coverage, right, doubt)
-
-
-def test_accuracy_at_a_coverage_asks_the_surest_first() -> None:
-    doubt = np.array([0.3, 0.1, 0.2, 0.9, 0.2])
-    right = np.array([False, True, True, False, False])
-    counts = {share: accuracy_at(share, right, doubt) for share in (0.2, 0.4, 0.6, 0.8, 1.0)}
-    assert {share: (rate.successes, rate.n) for share, rate in counts.items()} == {
-        0.2: (1, 1), 0.4: (2, 3), 0.6: (2, 3), 0.8: (2, 4), 1.0: (2, 5),
-    }  # fmt: skip
 
 
 def test_an_area_is_written_with_its_interval_and_numbers() -> None:

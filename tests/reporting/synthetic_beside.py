@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
 from pixelprune import artifacts, sampling
 from pixelprune.evaluation.check import Check, check
@@ -39,6 +41,7 @@ def defend(
     checks: Sequence[Check] = PASSED,
     declares: Sequence[str] = ("randomised",),
     facts: Mapping[str, float] | None = None,
+    shown: Mapping[str, NDArray[np.uint8]] | None = None,
 ) -> None:
     """place: none/training/seed/defense; the images' ids count up from `first`."""
     folder = root / "results_defended" / place
@@ -55,7 +58,13 @@ def defend(
         "cost": {"undefended_multiply_adds": 9_600_000, "draw": 1.25, "verdict": 1.25 * draws},
         "effort": {"gamma": 0.075},
         "facts": dict(facts or {}),
+        "shown": list(shown or {}),
     }
+    if shown:
+        pictures = {
+            f"{kind}/{name}": torch.tensor(own) for kind in ("clean", "attacked") for name, own in shown.items()
+        }
+        artifacts.save_tensors(folder / "examples/shown.safetensors", pictures)
     artifacts.save_json(folder / "card.json", card)
     if "posterior" in declares:
         doubt = {"way": "transferred", "score": "entropy", "broken": 12, "auroc": 0.71, "low": 0.62, "high": 0.8}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -15,7 +16,7 @@ from pixelprune.errors import ArtifactError
 from pixelprune.evaluation.check import check
 from pixelprune.evaluation.intervals import clopper_pearson
 from pixelprune.reporting import beside as files
-from pixelprune.reporting import defended, figure_defended, terminal
+from pixelprune.reporting import defended, figure_defended, figure_spectrum, terminal
 from pixelprune.reporting.analysis import Analysis, analyze
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.defended import Entry
@@ -190,6 +191,33 @@ def test_the_plateau_is_of_common_images(defend: Defend, entries: Entries) -> No
         ("rain, adversarial", "plain", "1", "87.5", "n = 8"),
     ]
     assert figure.title == "Standing, from the fewest to the most draws a step: rain, adversarial 100.0 → 37.5 %"
+
+
+def test_power_is_at_the_radius_of_each_wave() -> None:
+    """Of a wave of amplitude a, a^2 / 2; of several, the sum; of rings it adds up to the variance (Parseval)."""
+    down, across = np.mgrid[:16, :16]
+    waves = 0.5 + 0.2 * np.cos(2 * np.pi * 3 * down / 16) + 0.1 * np.sin(2 * np.pi * 5 * across / 16)
+    images = (255 * np.broadcast_to(waves, (2, 3, 16, 16))).round().astype(np.uint8)
+    found = figure_spectrum.radial(images)
+    assert found.shape == (8,)
+    assert found[[2, 4]] == pytest.approx([0.2**2 / 2, 0.1**2 / 2], rel=0.01)
+    assert found.sum() == pytest.approx((images / 255).var(), rel=0.01) and found[[0, 1, 3, 5, 6, 7]].max() < 1e-4
+
+
+def test_what_a_defense_makes_of_images_is_drawn(defend: Defend, entries: Entries, page: Drawn) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8)).astype(np.uint8)
+    flat = np.broadcast_to(images.mean((2, 3), keepdims=True).astype(np.uint8), images.shape)
+    results = defend({"still": {}}, shown={"image": images, "flattened": flat.copy()})
+    figure = figure_spectrum.spectrum(entries(results))
+    assert figure is not None and len(figure.panels) == 1
+    assert figure.title.endswith("reaches the network: rain, adversarial 0 %")
+    assert [row[:2] for row in figure.rows] == [("rain, adversarial", "image"), ("rain, adversarial", "flattened")]
+    text = page(results)
+    whole_and_sound(whole.Page(text), text)
+    assert section(text).count("A row an image: image, flattened; then the same of the attacked image.") == 1
+    others = page(replace(results, data={**results.data, "name": "cifar10"}))
+    assert "A row an image" not in others and "reaches the network" in others, "no pixel of theirs stands in a report"
+    assert "reaches the network" not in page(defend({"still": {}}))
 
 
 def test_the_page_is_as_good_as_without(defend: Defend, page: Drawn) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pixelprune.attacks.mean import Drawn
 from pixelprune.attacks.narrowing import Model
+from pixelprune.draws import Draws
 from pixelprune.options import Options
 
 Perturb = Callable[[Model, Tensor, Tensor, torch.Generator], Tensor]
@@ -71,6 +72,13 @@ class DefenseOptions(Options):
         gradient: of a dynamic defense; the others have one of their own.
         """
         raise NotImplementedError
+
+    def shown(self, network: nn.Module, learned: dict[str, Tensor], images: Tensor, draws: Draws) -> dict[str, Tensor]:
+        """What becomes of images on their way to the network, by name, the last one as it is shown: each as large.
+
+        For pictures. Nothing where images stay as they are.
+        """
+        return {}
 
     def facts(self, network: nn.Module, learned: dict[str, Tensor], height: int, width: int) -> dict[str, float]:
         """What is worth a line beside its results, for images of this size: plain numbers by name."""

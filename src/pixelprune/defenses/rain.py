@@ -6,6 +6,7 @@ Image Super-Resolution" (EDSR), CVPR Workshops 2017, arXiv:1707.02921, section 3
 ours draws for each image, so that no image depends on the others.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -60,15 +61,23 @@ class Rain(DefenseOptions):
         return {name: value.detach().clone() for name, value in upsampler.state_dict().items()}
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
-        enlarge = _bicubic
-        if learned:
-            upsampler = Upsampler(self.blocks, self.features, torch.Generator())
-            upsampler.load_state_dict(learned)
-            enlarge = upsampler.eval().requires_grad_(False).to(next(iter(learned.values())).device)
+        enlarge = self._enlarge(learned)
         return lambda images, draws: network(enlarge(self.reduced(images, draws)))
+
+    def shown(self, network: nn.Module, learned: dict[str, Tensor], images: Tensor, draws: Draws) -> dict[str, Tensor]:
+        low = self.reduced(images, draws)
+        found = {"one pixel of four, bicubic": _bicubic(low)}
+        return found | ({"one pixel of four, learned": self._enlarge(learned)(low)} if learned else {})
 
     def facts(self, network: nn.Module, learned: dict[str, Tensor], height: int, width: int) -> dict[str, float]:
         return {"largest shift, in pixels of the smaller image": self.reach(height // WINDOW)}
+
+    def _enlarge(self, learned: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        if not learned:
+            return _bicubic
+        upsampler = Upsampler(self.blocks, self.features, torch.Generator())
+        upsampler.load_state_dict(learned)
+        return upsampler.eval().requires_grad_(False).to(next(iter(learned.values())).device)
 
     def reach(self, side: int) -> int:
         """By how many pixels the smaller image is shifted at most: rounded down, as in the authors' code."""

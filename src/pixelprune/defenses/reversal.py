@@ -80,9 +80,10 @@ class Reversal(DefenseOptions):
         contrast = self.contrast(network, learned)
         return lambda images, draws: network(self._search(contrast, images, draws, gradient))
 
-    def reversed(self, images: Tensor, network: torch.nn.Module, learned: dict[str, Tensor], draws: Draws) -> Tensor:
-        """What the network is shown instead of images float32 (N, 3, H, W) in [0, 1]: as large, within the radius."""
-        return self._search(self.contrast(network, learned), images, draws, "identity").detach()
+    def shown(
+        self, network: torch.nn.Module, learned: dict[str, Tensor], images: Tensor, draws: Draws
+    ) -> dict[str, Tensor]:
+        return {"reversed": self._search(self.contrast(network, learned), images, draws, "identity").detach()}
 
     def contrast(self, network: torch.nn.Module, learned: dict[str, Tensor]) -> Drawn:
         """What the search lowers: images and a stream for each -> loss of each among the others, float32 (N,)."""

@@ -19,16 +19,18 @@ from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.mean import Drawn
 from pixelprune.attacks.pgd import PGD
 from pixelprune.defenses.defense import DefenseOptions, Gradient, Lesson
-from pixelprune.defenses.filters import coupled, left, removed, staying
-from pixelprune.defenses.gates import importance
+from pixelprune.defenses.filters import Group, coupled, left, removed, staying
+from pixelprune.defenses.gates import agreement, importance, oracle
+from pixelprune.defenses.reshaped import reshaped
 from pixelprune.draws import Draws
 from pixelprune.errors import TrainingError
 from pixelprune.models.network import multiply_adds
-from pixelprune.models.reshaped import reshaped
 from pixelprune.options import LinfDistance
 
 WEIGHTS, OUTPUTS = "weights.", "outputs."
 """What names of learned tensors begin with: the smaller network's state; which outputs of a layer are left, int64."""
+AGREEMENT = "agreement."
+"""Before the names of correlations with leaving out each filter of the whole network."""
 MOMENTUM = 0.9
 
 
@@ -42,6 +44,11 @@ class Taylor(DefenseOptions):
     )
     rounds: int = Field(4, ge=1, description="Times to score and to remove, each an equal share.")
     images: int = Field(1024, ge=1, description="Training images of the scores of a round.")
+    oracle_images: int = Field(
+        0,
+        ge=0,
+        description="Of these, on how many the scores of either order are compared with leaving out each filter.",
+    )
     batch: int = Field(64, ge=2, description="Images of one step; the squares of the scores are averaged over batches.")
     between: int = Field(30, ge=0, description="Steps of fine-tuning after each round but the last.")
     epochs: int = Field(4, ge=0, description="Passes over the training images after the last round.")
@@ -60,11 +67,14 @@ class Taylor(DefenseOptions):
         noise = torch.Generator(device).manual_seed(int(Draws.seeded(1, lesson.generator).seeds))
         whole = multiply_adds(network, height, width)
         outputs: dict[str, Tensor] = {}
+        agreed: dict[str, Tensor] = {}
         for number in range(1, self.rounds + 1):
             groups = coupled(network, height, width)
             if not groups:
                 raise TrainingError("taylor: no filter of this network can be removed.")
             images, labels = self.examples(network, lesson, noise)
+            if number == 1 and self.oracle_images:
+                agreed = self._agreement(network, groups, images, labels)
             scores = importance(network, groups, images, labels, order=self.order, batch=self.batch)
             budget = whole * (1 - self.flops * number / self.rounds)
             stay = staying(network, groups, scores, height, width, budget)
@@ -75,7 +85,7 @@ class Taylor(DefenseOptions):
             lesson.tell(f"round {number}/{self.rounds}: {share:.1%} of the multiply-adds are left")
             self._tune(network, lesson, noise, self.between if number < self.rounds else None)
         weights = {WEIGHTS + name: value.detach().clone().contiguous() for name, value in network.state_dict().items()}
-        return weights | {OUTPUTS + layer: own.to(device) for layer, own in outputs.items()}
+        return weights | {OUTPUTS + layer: own.to(device) for layer, own in outputs.items()} | agreed
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn:
         small = cut(network, learned)
@@ -86,6 +96,19 @@ class Taylor(DefenseOptions):
         for when, one in (("before", network), ("after", cut(network, learned))):
             found[f"multiply-adds {when}"] = multiply_adds(one, height, width)
             found[f"parameters {when}"] = sum(weight.numel() for weight in one.parameters())
+        return found | {
+            name.removeprefix(AGREEMENT): value.item() for name, value in learned.items() if name.startswith(AGREEMENT)
+        }
+
+    def _agreement(self, network: nn.Module, groups: list[Group], images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Correlation of the scores of both orders with the oracle, on the same images."""
+        few, own = images[: self.oracle_images], labels[: self.oracle_images]
+        truth = oracle(network, groups, few, own, batch=self.batch)
+        found: dict[str, Tensor] = {}
+        for order in (1, 2):
+            scores = importance(network, groups, few, own, order=order, batch=self.batch)
+            for kind, value in agreement(scores, truth)._asdict().items():
+                found[f"{AGREEMENT}{kind} of order {order} with leaving out"] = torch.tensor(value)
         return found
 
     def examples(self, network: nn.Module, lesson: Lesson, noise: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -102,12 +102,12 @@ class Trials:
 
 
 def over_posterior(
-    fails: Callable[[int, Tensor], Tensor], images: int, precision: Precision = Precision()
+    event: Callable[[int, Tensor], Tensor], images: int, precision: Precision = Precision()
 ) -> pandas.DataFrame:
-    """The probability that a network drawn from a posterior is attacked with success, of each of N images.
+    """The probability of an event at a network drawn from a posterior, for each of N images.
 
-    fails: number of the draw 0, 1, ... and which images still need it, int64 (M,) on the CPU -> bool (M,): whether the
-    attack on that one network changes the label. What is found is a lower bound where the attack is no proof.
+    event: number of the draw 0, 1, ... and which images still need it, int64 (M,) on the CPU -> bool (M,): whether it
+    happened at that one network, as that the image withstood an attack on it.
     Returns Trials.table, with `image` = 0, 1, ..., N - 1. Draws: at most `precision.chernoff`.
     """
     trials = Trials(images, precision)
@@ -115,7 +115,7 @@ def over_posterior(
         index = trials.going
         if len(index) == 0:
             break
-        trials.see(index, fails(number, index))
+        trials.see(index, event(number, index))
     table = trials.table()
     table.insert(0, "image", np.arange(images))
     return table

@@ -3,12 +3,10 @@
 Sources: the parts of uncertainty, Depeweg et al., "Decomposition of Uncertainty in Bayesian Deep Learning for Efficient
 and Risk-sensitive Learning", ICML 2018, section 3, arXiv:1710.07283; the area under the ROC curve as a rank statistic,
 Hanley & McNeil, "The Meaning and Use of the Area under a Receiver Operating Characteristic (ROC) Curve", Radiology 143
-(1982); accuracy at a coverage, Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017,
-section 2, arXiv:1705.08500.
+(1982).
 """
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from pixelprune.evaluation.bootstrap import RESAMPLES
-from pixelprune.evaluation.intervals import Rate
 
 PART = 1000
 """Resamples at once."""
@@ -109,18 +106,3 @@ def _areas(
     pairs = above.sum(1) * below.sum(1)
     won = (above * (below.cumsum(1) - below / 2)).sum(1)
     return np.divide(won, pairs, out=np.full(len(times), np.nan), where=pairs > 0)
-
-
-def accuracy_at(coverage: float, right: NDArray[np.bool_], uncertainty: NDArray[Any]) -> Rate:
-    """Accuracy on the share of images, in (0, 1], whose answer is the least uncertain; its n says how many they are.
-
-    right: bool (N,); uncertainty: (N,). Of images as uncertain as the last one that is needed, all count.
-    """
-    right, uncertainty = np.asarray(right, np.bool_), np.asarray(uncertainty, np.float64)
-    if not 0 < coverage <= 1 or right.shape != uncertainty.shape or right.ndim != 1 or not len(right):
-        raise ValueError(f"needs a coverage in (0, 1] and arrays (N,), found {coverage}, {right.shape}")
-    if np.isnan(uncertainty).any():
-        raise ValueError("needs uncertainties that are no nan")
-    needed = ceil(coverage * len(right) - 1e-9)
-    answered = uncertainty <= np.sort(uncertainty)[max(needed, 1) - 1]
-    return Rate(int(right[answered].sum()), int(answered.sum()))

@@ -38,6 +38,10 @@ class Defense(Protocol):
 
     def around(self, network: nn.Module, learned: dict[str, Tensor], gradient: Gradient = "identity") -> Drawn: ...
 
+    def shown(
+        self, network: nn.Module, learned: dict[str, Tensor], images: Tensor, draws: Draws
+    ) -> dict[str, Tensor]: ...
+
     def members(self, network: nn.Module, learned: dict[str, Tensor]) -> list[Model]: ...
 
     def model_dump(self, *, mode: str) -> dict[str, Any]: ...
@@ -116,6 +120,20 @@ class Once:
 
     def narrow(self, index: Tensor) -> "Once":
         return Once(narrow(self.model, index), self.fresh.narrow(index))
+
+
+@dataclass(frozen=True)
+class Known:
+    """One draw, the same at every call: images -> logits, narrowed as models are."""
+
+    drawn: Drawn
+    draws: Draws
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.drawn(images, Draws(self.draws.seeds))
+
+    def narrow(self, index: Tensor) -> "Known":
+        return Known(narrow(self.drawn, index), self.draws.narrow(index))
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelprune.attacks.apgd import APGD
-from pixelprune.attacks.fresh import Fresh
 from pixelprune.attacks.mean import Drawn
-from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.threat import Threat
 from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, check
 from pixelprune.evaluation.row_checks import SLACK
 from pixelprune.harness import planted_defended
-from pixelprune.harness.behind import Behind, Once
+from pixelprune.harness.behind import Behind, Known
 from pixelprune.harness.compared import adaptive
 from pixelprune.harness.effort import Effort
 from pixelprune.harness.ways import TRANSFERRED, along_means
@@ -173,26 +171,13 @@ def _known(few: Behind, threat: Threat, effort: Effort) -> float:
     everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
     for number in range(effort.known_draws):
         streams = few.streams(f"E16 known {number}")
-        model = Once(Same(few.drawn(), streams), Fresh.of(streams))
+        model = Known(few.drawn(), streams)
         points = APGD(steps=effort.steps)(
             model, batch.images, batch.labels, ball=threat.ball(), mask=everywhere, draws=streams.branch(0)
         )
         with torch.no_grad():
             stand += int((model(points).argmax(1) == batch.labels).sum())
     return stand / (effort.known_draws * len(batch))
-
-
-class Same:
-    """A model that is given the same draws whatever it is offered."""
-
-    def __init__(self, drawn: Drawn, streams: Draws) -> None:
-        self.drawn, self.streams = drawn, streams
-
-    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        return self.drawn(images, Draws(self.streams.seeds))
-
-    def narrow(self, index: Tensor) -> "Same":
-        return Same(narrow(self.drawn, index), self.streams.narrow(index))
 
 
 def _asked(drawn: Drawn, images: Tensor, draws: Draws) -> Tensor:

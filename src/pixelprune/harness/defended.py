@@ -52,6 +52,8 @@ COLUMNS = {
 }  # fmt: skip
 KEPT = 64
 """Images of which the worst point of all ways is written."""
+SHOWN = 32
+"""Of these, of how many it is written what the defense makes of them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,11 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
     if job.defense.posterior:
         _save_posterior(job, behind, found, out)
     artifacts.save_array(out / "examples/ids.npy", batch.ids[:KEPT])
-    artifacts.save_array(out / "examples/worst.npy", _worst(found)[:KEPT].cpu().numpy())
+    worst = _worst(found)[:KEPT]
+    artifacts.save_array(out / "examples/worst.npy", worst.cpu().numpy())
+    pictures = _shown(behind, {"clean": batch.images[:KEPT], "attacked": worst})
+    if pictures:
+        artifacts.save_tensors(out / "examples/shown.safetensors", pictures)
     flags = ("randomised", "dynamic", "batch_coupled", "posterior")
     return {
         "defense": job.defense.model_dump(mode="json"),
@@ -100,6 +106,7 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
         "threat": job.threat.at_headline.model_dump(mode="json"),
         "effort": job.effort.model_dump(mode="json"),
         "ways": {name: {"images": len(one.points), "draws": one.draws} for name, one in found.items()},
+        "shown": [key.removeprefix("clean/") for key in pictures if key.startswith("clean/")],
         "cost": _cost(behind, job.effort),
         "passes": {kind: int(rows[kind].sum()) for kind in ("forward", "backward")},
     }
@@ -263,6 +270,19 @@ def _worst(found: Mapping[str, Found]) -> Tensor:
             worse = (one.verdict.margins > margins[: len(one.points)]).nonzero().squeeze(1)
             points[worse], margins[worse] = one.points[worse], one.verdict.margins[worse]
     return points
+
+
+def _shown(behind: Behind, kinds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """kind/name: what becomes of the images of each kind under the defense, uint8 (N, 3, H, W), N at most SHOWN."""
+    found: dict[str, Tensor] = {}
+    for kind, images in kinds.items():
+        streams = behind.first(len(images)).streams("shown")
+        with torch.no_grad():
+            made = behind.defense.shown(behind.network, behind.learned, images, streams)
+        if made:
+            pictures = {"image": images} | made
+            found |= {f"{kind}/{name}": (255 * one[:SHOWN]).round().byte().cpu() for name, one in pictures.items()}
+    return found
 
 
 def _corrupted(job: Job, behind: Behind) -> pandas.DataFrame:

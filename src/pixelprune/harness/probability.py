@@ -6,37 +6,19 @@ Source: Cardelli et al., "Statistical Guarantees for the Robustness of Bayesian 
 arXiv:1903.01980.
 """
 
-from dataclasses import dataclass
-
 import pandas
 import torch
 from torch import Tensor
 
 from pixelprune.attacks.losses import margin
-from pixelprune.attacks.mean import Drawn
 from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
-from pixelprune.draws import Draws
 from pixelprune.evaluation.massart import Precision, over_posterior
-from pixelprune.harness.behind import Behind
+from pixelprune.harness.behind import Behind, Known
 
 STEPS = 10
 """Of the PGD against each draw."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """One draw, the same at every call: images -> logits, narrowed as models are."""
-
-    drawn: Drawn
-    draws: Draws
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return self.drawn(images, Draws(self.draws.seeds))
-
-    def narrow(self, index: Tensor) -> "Known":
-        return Known(narrow(self.drawn, index), self.draws.narrow(index))
 
 
 def measure(few: Behind, threat: Threat, precision: Precision) -> pandas.DataFrame:
@@ -47,7 +29,7 @@ def measure(few: Behind, threat: Threat, precision: Precision) -> pandas.DataFra
     images, labels = few.batch.images, few.batch.labels
     streams, drawn, attack, ball = few.streams("probability"), few.drawn(), PGD(steps=STEPS), threat.ball()
 
-    def stands(number: int, index: Tensor) -> Tensor:
+    def survives(number: int, index: Tensor) -> Tensor:
         own, answer = streams.narrow(index), labels[index]
         model = Known(narrow(drawn, index), own.branch(2 * number))
         everywhere = torch.ones_like(images[index][:, :1], dtype=torch.bool)
@@ -57,4 +39,4 @@ def measure(few: Behind, threat: Threat, precision: Precision) -> pandas.DataFra
         with torch.no_grad():
             return (margin(model(points), answer) <= 0).cpu()
 
-    return over_posterior(stands, len(images), precision).assign(image=few.batch.ids)
+    return over_posterior(survives, len(images), precision).assign(image=few.batch.ids)

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.believed import Believed
-from pixelprune.attacks.confident import Confident
-from pixelprune.attacks.demanding import Demanding
-from pixelprune.attacks.firm import Firm
-from pixelprune.attacks.patient import Patient
 from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
+from pixelprune.attacks.stochastic.confident import Confident
+from pixelprune.attacks.stochastic.demanding import Demanding
+from pixelprune.attacks.stochastic.firm import Firm
+from pixelprune.attacks.stochastic.patient import Patient
 from pixelprune.harness.behind import Behind, Defense, Gradient
 from pixelprune.harness.effort import Effort
 

@@ -32,6 +32,11 @@ class Defended:
     """Whether a posterior's doubt tells attacked images apart: a row a way x score; None for all other defenses."""
     probability: "pandas.DataFrame | None"
     """How probable a robust draw of a posterior is: a row an image; None where nothing is drawn."""
+    shown: Mapping[str, Mapping[str, NDArray[np.uint8]]]
+    """By kind (clean, attacked) and by name, what becomes of the first images, themselves first: uint8 (N, 3, H, W).
+
+    Empty where the defense leaves images as they are.
+    """
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ def _defended(root: Path, control: str, training: str, seed: int, defense: str) 
     card = artifacts.load_json(folder / "card.json")
     posterior = card["declares"]["posterior"]
     drawn = posterior and card["declares"]["randomised"]
+    pictures = artifacts.load_tensors(folder / "examples/shown.safetensors") if card["shown"] else {}
     return Defended(
         place=place,
         training=training,
@@ -101,6 +107,10 @@ def _defended(root: Path, control: str, training: str, seed: int, defense: str) 
         corruptions=artifacts.load_table(folder / "corruptions.parquet"),
         detection=artifacts.load_table(folder / "detection.parquet") if posterior else None,
         probability=artifacts.load_table(folder / "probability.parquet") if drawn else None,
+        shown={
+            kind: {name: pictures[f"{kind}/{name}"].numpy() for name in card["shown"]}
+            for kind in (("clean", "attacked") if pictures else ())
+        },
     )
 
 

@@ -101,7 +101,7 @@ def render(
         heat=heat,
         severity=figure_others.severities(results, first) if heat else None,
         **checks,
-        defended=sections.of_defenses(defenses),
+        defended=sections.of_defenses(defenses, first.training, pictures.allowed(results)),
         measured=measures,
         transfer=_transfer(results, first),
         threat_rows=_threats(results),

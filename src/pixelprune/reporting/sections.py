@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelprune.reporting import defended as defenses
-from pixelprune.reporting import figure_defended, measured, measured_kinds, pictures
+from pixelprune.reporting import figure_defended, figure_spectrum, measured, measured_kinds, pictures
 from pixelprune.reporting.analysis import Analysis
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.measured import Fold, Grid, Value
@@ -17,6 +17,10 @@ BUDGET = 750_000
 """Bytes of all pictures of measures together."""
 SIDE = 256
 """Pixels that a small picture is scaled up to, at most, by a whole number."""
+EXAMPLES = 4
+"""Images whose change by a defense is pictured."""
+GAP = 2
+"""Pixels between two pictures of a sheet."""
 WITHOUT_IMAGES = {
     "surface": "The decision surface of single images side by side: blue where the class is right, orange where it is "
     "not, black the boundary; to the right the adversarial direction, up the random one",
@@ -62,8 +66,8 @@ class Measures:
     """By measure, place and path."""
 
 
-def of_defenses(entries: Sequence[defenses.Entry]) -> dict[str, Any] | None:
-    """Content of defended.html.j2."""
+def of_defenses(entries: Sequence[defenses.Entry], training: str, pixels: bool) -> dict[str, Any] | None:
+    """Content of defended.html.j2. training: that of the first screen; pixels: images may stand in the report."""
     if not entries:
         return None
     groups: dict[str, list[defenses.Entry]] = {}
@@ -76,6 +80,8 @@ def of_defenses(entries: Sequence[defenses.Entry]) -> dict[str, Any] | None:
         "sentences": [defenses.sentence(entry) for entry in entries],
         "groups": list(groups.items()),
         "plateau": figure_defended.plateau(entries),
+        "spectrum": figure_spectrum.spectrum([entry for entry in entries if entry.run.training == training]),
+        "pictures": [_before_and_after(entry) for entry in entries if entry.run.shown and pixels],
         "corrupted": {"entries": corrupted, "names": list(names), "n": counts.pop() if len(counts) == 1 else None}
         if corrupted
         else None,
@@ -113,6 +119,16 @@ def _facts(entry: defenses.Entry) -> str:
     numbers.append(f"multiply-adds undefended {entry.cost['undefended_multiply_adds']:,.0f}")
     declares = f"declares: {entry.declares or 'nothing'}"
     return "; ".join(part for part in (card["defense"]["name"], options, declares, ", ".join(numbers)) if part)
+
+
+def _before_and_after(entry: defenses.Entry) -> Picture:
+    """A row an image: as it is and what becomes of it, then the same of it attacked."""
+    columns = [images[:EXAMPLES] for kind in entry.run.shown.values() for images in kind.values()]
+    tiles = np.pad(np.stack(columns, 1), ((0, 0), (0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
+    count, across, _, height, width = tiles.shape
+    sheet = tiles.transpose(0, 3, 1, 4, 2).reshape(count * height, across * width, 3)
+    names = ", ".join(next(iter(entry.run.shown.values())))
+    return _picture(entry.run.place, f"A row an image: {names}; then the same of the attacked image", sheet)
 
 
 def _picture(place: str, key: str, picture: NDArray[np.uint8]) -> Picture:

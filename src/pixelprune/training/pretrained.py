@@ -17,12 +17,11 @@ from pixelprune import pruned, runtime
 from pixelprune.datasets import split
 from pixelprune.errors import ArtifactError, ParamsError
 from pixelprune.mistakes import near
-from pixelprune.models import checkpoint
 from pixelprune.models.catalog import Network
 from pixelprune.models.network import Normalize
 from pixelprune.options import Listed
 from pixelprune.sampling import torch_generator
-from pixelprune.training import loop, run
+from pixelprune.training import checkpoint, loop, run
 from pixelprune.training.recipe import Validated
 
 MIRROR = "PIXELPRUNE_MIRROR"
