@@ -28,6 +28,15 @@ TESTS = {
     ],
     "maps": ["oracles/test_maps.py"],
     "training": ["oracles/test_training.py"],
+    "defenses": [
+        "oracles/test_rain.py", "oracles/test_reversal.py", "oracles/test_posteriors.py", "oracles/test_taylor.py",
+        "oracles/test_planted_defenses.py",
+    ],
+    "measures": ["oracles/test_measures.py", "oracles/test_fourier.py", "oracles/test_low_pass.py", "contracts/test_measures.py"],
+    "evaluation": [
+        "oracles/test_massart.py", "oracles/test_uncertainty.py", "oracles/test_mce.py", "oracles/test_intervals.py",
+    ],
+    "harness": ["oracles/test_behind.py", "oracles/test_defended.py"],
 }  # fmt: skip
 """By family; a file without one is an attack's."""
 FIRST = {
@@ -41,6 +50,16 @@ FIRST = {
     "narrowing.py": "oracles/test_together.py", "twin.py": "oracles/test_quick.py",
     "fresh.py": "oracles/test_by_chance.py", "believed.py": "oracles/test_by_chance.py",
     "mean.py": "oracles/test_by_chance.py",
+    "stochastic/patient.py": "oracles/test_behind.py", "stochastic/firm.py": "oracles/test_behind.py",
+    "stochastic/demanding.py": "oracles/test_behind.py", "stochastic/confident.py": "oracles/test_confident.py",
+    "defenses/rain.py": "oracles/test_rain.py", "defenses/reversal.py": "oracles/test_reversal.py",
+    "defenses/contrast.py": "oracles/test_reversal.py", "defenses/laplace.py": "oracles/test_posteriors.py",
+    "defenses/dropout.py": "oracles/test_posteriors.py", "defenses/gates.py": "oracles/test_taylor.py",
+    "defenses/taylor.py": "oracles/test_taylor.py", "measures/divergence.py": "oracles/test_measures.py",
+    "measures/temperature.py": "oracles/test_measures.py", "evaluation/massart.py": "oracles/test_massart.py",
+    "evaluation/uncertainty.py": "oracles/test_uncertainty.py", "evaluation/mce.py": "oracles/test_mce.py",
+    "harness/behind.py": "oracles/test_behind.py", "harness/compared.py": "oracles/test_defended.py",
+    "harness/ways.py": "oracles/test_defended.py",
 }  # fmt: skip
 """Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"
@@ -178,6 +197,39 @@ MUTANTS = [
     ("no warm start", "minimal.py", "(Replayed(points[index]), draws.narrow(index)),", ""),
     ("the larger half", "minimal.py", "broke[index[fell]] = cell", "broke[index[fell]] = cell + 1"),
     ("a point of the wrong radius", "minimal.py", "points[index[kept]] = found[kept]", "points[index] = found"),
+    ("steps too short to cross the ball", "stochastic/patient.py", "max(self.relative_step, 2.5 / self.steps)", "self.relative_step"),
+    ("one draw for all steps", "stochastic/patient.py", "Worst(self.judge, images", "Worst(model, images"),
+    ("content with a narrow miss", "stochastic/firm.py", "torch.full_like(logits[:, :1], self.by)", "torch.zeros_like(logits[:, :1])"),
+    ("demands nothing", "stochastic/demanding.py", "self.attack(self.demand(model, labels, self.by), images", "self.attack(model, images"),
+    ("odds against all classes", "stochastic/confident.py", "masked_fill(own, -torch.inf)", "masked_fill(own, -100)"),
+    ("content with half as sure", "stochastic/confident.py", "log(self.sure / (1 - self.sure))", "log(self.sure / (1 - self.sure)) / 2"),
+    ("never shifted as far as allowed", "defenses/rain.py", "(2 * reach + 1)).long() - reach", "(2 * reach)).long() - reach"),
+    ("channels keep the same pixel", "defenses/rain.py", "draws.uniform(channels, height // WINDOW, width // WINDOW)", "draws.uniform(1, height // WINDOW, width // WINDOW).expand(-1, channels, -1, -1)"),
+    ("climbs the contrast", "defenses/reversal.py", "usable(-grad, points", "usable(grad, points"),
+    ("unrolls nothing", "defenses/reversal.py", "max(self.steps - UNROLLED, 0)", "self.steps"),
+    ("the same views at every step", "defenses/reversal.py", "self._lowered(contrast, still, points, draws.branch(number + 1), ball)", "self._lowered(contrast, still, points, draws.branch(1), ball)"),
+    ("a view is its own partner", "defenses/contrast.py", ".masked_fill(itself, -torch.inf)", ""),
+    ("partners are strangers", "defenses/contrast.py", "torch.cat([first + images, first.repeat(views - 1)])", "torch.cat([first.roll(1) + images, first.repeat(views - 1)])"),
+    ("classes without each other", "defenses/laplace.py", " - probabilities[:, :, None] * probabilities[:, None, :]", ""),
+    ("the prior's precision alone", "defenses/laplace.py", "return (values + precision) ** -0.5", "return (0 * values + precision) ** -0.5"),
+    ("dropout lowers the mean", "defenses/dropout.py", "(kept / (1 - self.rate))", "kept"),
+    ("places drop by themselves", "defenses/dropout.py", "draws.uniform(features.shape[1], *[1] * (features.dim() - 2))", "draws.uniform(*features.shape[1:])"),
+    ("no curvature", "defenses/gates.py", "(weight * slope.square()).mean(0) / 2", "0 * slope.mean(0)"),
+    ("the oracle keeps the filter alone", "defenses/gates.py", "1 - torch.eye(group.size", "torch.eye(group.size"),
+    ("agrees with another order", "defenses/taylor.py", "scores = importance(network, groups, few, own, order=order", "scores = importance(network, groups, few, own, order=2"),
+    ("the divergence the other way", "measures/divergence.py", "(self.clean.exp() * (self.clean - now))", "(now.exp() * (now - self.clean))"),
+    ("starts on one side alone", "measures/divergence.py", " * (-1) ** restart", ""),
+    ("not divided by the temperature", "measures/divergence.py", "logits.double() / temperature", "logits.double()"),
+    ("the temperature upside down", "measures/temperature.py", "spread / (low * high) ** 0.5", "spread * (low * high) ** 0.5"),
+    ("stops at the first interval", "evaluation/massart.py", "tried >= needed(", "tried >= 0.5 * needed("),
+    ("always asks for Chernoff's", "evaluation/massart.py", "if high < 0.5:", "if high < 0:"),
+    ("doubt of the draws themselves", "evaluation/uncertainty.py", "predictive_entropy(each) - expected_entropy(each)", "expected_entropy(each)"),
+    ("ties count in full", "evaluation/uncertainty.py", "below.cumsum(1) - below / 2", "below.cumsum(1)"),
+    ("clean errors count", "evaluation/mce.py", 'table["severity"] > 0]', 'table["severity"] > -1]'),
+    ("companions are not those of the group", "harness/behind.py", "start = group * self.size", "start = 0"),
+    ("a known draw is drawn anew", "harness/behind.py", "self.drawn(images, Draws(self.draws.seeds))", "self.drawn(images, self.draws)"),
+    ("a worst case of fewer ways", "harness/compared.py", "seen.isin(right.index).all()]", "len(right) == count]"),
+    ("a posterior is not asked for its doubt", "harness/ways.py", "    if defense.posterior:", "    if False:"),
 ]  # fmt: skip
 
 

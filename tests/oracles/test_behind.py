@@ -152,16 +152,20 @@ def test_verdicts_are_of_the_same_draws_and_searches_of_others() -> None:
     assert noise.judge(images, 5).shape == (5, N, CLASSES)
 
 
-def test_many_single_draws_lead_to_the_worst_corner_of_a_linear_model() -> None:
-    """Every image whose mean errs at the corner falls, though each draw is mostly noise; no other one does."""
+@pytest.mark.parametrize("size, options", [(0.5, {"steps": 40, "relative_step": 0.1}), (0.05, {"steps": 25})])
+def test_many_single_draws_lead_to_the_worst_corner_of_a_linear_model(size: float, options: dict[str, Any]) -> None:
+    """Every image whose mean errs at the corner falls, though a draw may be mostly noise; no other one does.
+
+    Where the steps are few they are long enough to cross the ball.
+    """
     eps, images = 0.02, batch(N).images
     totals = (images * Score(0).weight.float()).sum((1, 2, 3))
     reach = eps * float(Score(0).weight.abs().sum())
     net = Score(float(0.5 * reach - totals.median()))
     labels = torch.ones(N, dtype=torch.int64)
-    noise = behind(Toy(noisy(0.5), randomised=True), net)
+    noise = behind(Toy(noisy(size), randomised=True), net)
     judge = noise.model(400, "judge")
-    points = Patient(noise.model(75, "judge"), steps=40, relative_step=0.1)(
+    points = Patient(noise.model(75, "judge"), **options)(
         noise.model(1, "plain"), images, labels, ball=LinfBall(eps=eps), mask=EVERYWHERE,
         draws=Draws.of(np.arange(N), 1),
     )  # fmt: skip
