@@ -201,7 +201,7 @@ MUTANTS = [
     ("one draw for all steps", "stochastic/patient.py", "Worst(self.judge, images", "Worst(model, images"),
     ("content with a narrow miss", "stochastic/firm.py", "torch.full_like(logits[:, :1], self.by)", "torch.zeros_like(logits[:, :1])"),
     ("demands nothing", "stochastic/demanding.py", "self.attack(self.demand(model, labels, self.by), images", "self.attack(model, images"),
-    ("odds against all classes", "stochastic/confident.py", "masked_fill(own, -torch.inf)", "masked_fill(own, -100)"),
+    ("odds against all classes", "stochastic/confident.py", "logits[:, None, :].masked_fill(own, -torch.inf)", "logits[:, None, :].expand(-1, logits.shape[1], -1)"),
     ("content with half as sure", "stochastic/confident.py", "log(self.sure / (1 - self.sure))", "log(self.sure / (1 - self.sure)) / 2"),
     ("never shifted as far as allowed", "defenses/rain.py", "(2 * reach + 1)).long() - reach", "(2 * reach)).long() - reach"),
     ("channels keep the same pixel", "defenses/rain.py", "draws.uniform(channels, height // WINDOW, width // WINDOW)", "draws.uniform(1, height // WINDOW, width // WINDOW).expand(-1, channels, -1, -1)"),
