@@ -1,5 +1,7 @@
 """What the report says of defenses: the numbers of the tables, and not one where a check forbids it."""
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
@@ -10,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation.check import check
 from pixelprune.evaluation.intervals import clopper_pearson
 from pixelprune.reporting import beside as files
-from pixelprune.reporting import defended, figure_defended, figure_spectrum, terminal
+from pixelprune.reporting import defended, figure_defended, figure_spectrum, sections, terminal
 from pixelprune.reporting.analysis import Analysis, analyze
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.defended import Entry
@@ -218,6 +221,19 @@ def test_what_a_defense_makes_of_images_is_drawn(defend: Defend, entries: Entrie
     others = page(replace(results, data={**results.data, "name": "cifar10"}))
     assert "A row an image" not in others and "reaches the network" in others, "no pixel of theirs stands in a report"
     assert "reaches the network" not in page(defend({"still": {}}))
+
+
+def test_a_sheet_has_a_row_an_image_and_large_ones_thinned_out(defend: Defend, entries: Entries) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 3, 200, 200)).astype(np.uint8)
+    (entry,) = entries(defend(shown={"image": images, "inverted": 255 - images}))
+    (one,) = sections.of_defenses([entry], "adversarial", pixels=True)["pictures"]
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(one.uri.partition(",")[2]))))
+    assert sheet.shape == (4 * 102, 4 * 102, 3), "four images; clean, inverted, attacked, inverted; a gap behind each"
+    assert (sheet[:100, :100] == images[0, :, ::2, ::2].transpose(1, 2, 0)).all()
+    assert (sheet[102:202, 102:202] == 255 - images[1, :, ::2, ::2].transpose(1, 2, 0)).all()
+    assert (sheet[100:102] == 255).all()
+    many = sections.of_defenses([entry] * 20, "adversarial", pixels=True)["pictures"]
+    assert len(one.uri) <= sum(len(each.uri) for each in many) <= sections.BUDGET
 
 
 def test_the_page_is_as_good_as_without(defend: Defend, page: Drawn) -> None:

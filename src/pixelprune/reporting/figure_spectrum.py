@@ -26,9 +26,7 @@ def spectrum(entries: Sequence[Entry]) -> Figure | None:
         found.append(f"{entry.name} {100 * last[high].sum() / image[high].sum():.0f} %")
         logs = {name: np.log10(np.maximum(power, 1e-12)) for name, power in powers.items()}
         series = [
-            Series(
-                name, ROLES[min(number, len(ROLES) - 1)], "", [Point(r, y, y, y) for r, y in enumerate(own, 1)], False
-            )
+            Series(name, ROLES[min(number, len(ROLES) - 1)], "", _line(own), band=False)
             for number, (name, own) in enumerate(logs.items())
         ]
         low, top = int(np.floor(min(map(np.min, logs.values())))), int(np.ceil(max(map(np.max, logs.values()))))
@@ -55,6 +53,10 @@ def spectrum(entries: Sequence[Entry]) -> Figure | None:
         note="Squared amplitude, mean over images and channels, added over the frequencies of each whole radius. A "
         "share of 100 % does not say that it is the same detail: what was lost is replaced, not found again.",
     )
+
+
+def _line(values: NDArray[np.float64]) -> list[Point]:
+    return [Point(radius, value, value, value) for radius, value in enumerate(values, 1)]
 
 
 def radial(images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """What the sections on defenses and measures are drawn from; none of it where a study has none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pixelprune.reporting.collect import Results
 from pixelprune.reporting.measured import Fold, Grid, Value
 
 BUDGET = 750_000
-"""Bytes of all pictures of measures together."""
+"""Bytes of all pictures of measures together, and of those of defenses."""
 SIDE = 256
 """Pixels that a small picture is scaled up to, at most, by a whole number."""
 EXAMPLES = 4
@@ -81,7 +82,7 @@ def of_defenses(entries: Sequence[defenses.Entry], training: str, pixels: bool) 
         "groups": list(groups.items()),
         "plateau": figure_defended.plateau(entries),
         "spectrum": figure_spectrum.spectrum([entry for entry in entries if entry.run.training == training]),
-        "pictures": [_before_and_after(entry) for entry in entries if entry.run.shown and pixels],
+        "pictures": _affordable(_before_and_after(entry) for entry in entries if entry.run.shown and pixels),
         "corrupted": {"entries": corrupted, "names": list(names), "n": counts.pop() if len(counts) == 1 else None}
         if corrupted
         else None,
@@ -121,10 +122,18 @@ def _facts(entry: defenses.Entry) -> str:
     return "; ".join(part for part in (card["defense"]["name"], options, declares, ", ".join(numbers)) if part)
 
 
+def _affordable(made: Iterable[Picture]) -> list[Picture]:
+    """The first ones, as many as fit the budget."""
+    several = list(made)
+    sizes = accumulate(len(one.uri) for one in several)
+    return [one for one, size in zip(several, sizes) if size <= BUDGET]
+
+
 def _before_and_after(entry: defenses.Entry) -> Picture:
-    """A row an image: as it is and what becomes of it, then the same of it attacked."""
-    columns = [images[:EXAMPLES] for kind in entry.run.shown.values() for images in kind.values()]
-    tiles = np.pad(np.stack(columns, 1), ((0, 0), (0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
+    """A row an image: as it is and what becomes of it, then the same of it attacked; large images thinned out."""
+    columns = np.stack([images[:EXAMPLES] for kind in entry.run.shown.values() for images in kind.values()], 1)
+    thin = -(-max(columns.shape[3:]) // pictures.LONGEST)
+    tiles = np.pad(columns[..., ::thin, ::thin], ((0, 0), (0, 0), (0, 0), (0, GAP), (0, GAP)), constant_values=255)
     count, across, _, height, width = tiles.shape
     sheet = tiles.transpose(0, 3, 1, 4, 2).reshape(count * height, across * width, 3)
     names = ", ".join(next(iter(entry.run.shown.values())))
