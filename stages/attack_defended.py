@@ -4,8 +4,7 @@ python stages/attack_defended.py TRAINING SEED DEFENSE
   reads   data/raw/, models/none/TRAINING/SEED/, defended/none/TRAINING/SEED/DEFENSE/
   writes  results_defended/none/TRAINING/SEED/DEFENSE/rows.parquet          one row an image x way of attack
           results_defended/none/TRAINING/SEED/DEFENSE/corruptions.parquet   one row an image x corruption x severity
-          results_defended/none/TRAINING/SEED/DEFENSE/examples/             the worst adversarial image of the first,
-                                                                            and what the defense makes of them
+          results_defended/none/TRAINING/SEED/DEFENSE/examples/             attacked images; what becomes of them
           results_defended/none/TRAINING/SEED/DEFENSE/compared.json         with the undefended network, paired
           results_defended/none/TRAINING/SEED/DEFENSE/{checks,card}.json
 """

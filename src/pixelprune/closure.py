@@ -32,7 +32,8 @@ def closure(
 
 def imported(path: Path, source: Path = SOURCE) -> set[Path]:
     """The files of the package that this file names in an import statement."""
-    files = {(source / name.replace(".", "/")).with_suffix(".py") for name in _names(path, source)}
+    names = _names(path, path.stat().st_mtime_ns, source)
+    files = {(source / name.replace(".", "/")).with_suffix(".py") for name in names}
     return {file for file in files if file.is_file()}
 
 
@@ -44,42 +45,48 @@ def digest(paths: Iterable[Path], source: Path = SOURCE) -> str:
     total = hashlib.sha256()
     for path in sorted(path.resolve() for path in paths):
         name = path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name
-        total.update(f"{name}\0{_meaning(_tree(path))}\0".encode())
+        total.update(f"{name}\0{_text(path, path.stat().st_mtime_ns)}\0".encode())
     return total.hexdigest()
 
 
+# A process asks for the closures of many files that share most of theirs, so each is read once, or when it has changed.
+
+
 @cache
-def _tree_of(path: Path, changed: int) -> ast.Module:
+def _tree(path: Path, changed: int) -> ast.Module:
     return ast.parse(path.read_bytes(), filename=str(path))
 
 
-def _tree(path: Path) -> ast.Module:
-    return _tree_of(path, path.stat().st_mtime_ns)
+@cache
+def _text(path: Path, changed: int) -> str:
+    return _meaning(_tree(path, changed))
 
 
-def _names(path: Path, source: Path) -> Iterator[str]:
+@cache
+def _names(path: Path, changed: int, source: Path) -> frozenset[str]:
     """Every dotted name that may be a module: `from a import b` gives a and a.b."""
-    for node in _run(_tree(path)):
+    names: set[str] = set()
+    for node in _statements(_tree(path, changed)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             parts = [node.module] if node.module else []
             if node.level:
                 parts = [*path.relative_to(source).parts[: -node.level], *parts]
             module = ".".join(parts)
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
 
 
-def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a tree without the blocks `if TYPE_CHECKING:`."""
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree without expressions, which hold no import, and without the blocks `if TYPE_CHECKING:`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
             for other in child.orelse:
-                yield from _run(other)
-        else:
-            yield from _run(child)
+                yield from _statements(other)
+        elif not isinstance(child, ast.expr):
+            yield from _statements(child)
 
 
 def _meaning(node: object) -> str:

@@ -36,10 +36,15 @@ def channels_last(network: nn.Module) -> nn.Module:
 def prepare() -> None:
     """Called once by a stage that computes: fixed threads, and memory that stays with the process.
 
+    A thread a core, or as many as OMP_NUM_THREADS says: other work that keeps a core busy makes every step wait for it.
+    Processes that share a stage share the cores, whatever it says: torchrun sets it to 1 by itself.
+
     glibc gives blocks of more than 32 MB back to the system at once, and every training step faults them in again.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(cores // parallel.on_this_machine(), 1))
+    processes = parallel.on_this_machine()
+    if processes > 1 or "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(cores // processes, 1))
     # Two threads that call MKL's vector mathematics for the first time at once race (torch 2.13): one of them may get
     # a coarser exp for that call, and attacks then differ from run to run. So its first call is made by one thread.
     torch.zeros(1).exp()

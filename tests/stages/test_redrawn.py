@@ -17,12 +17,22 @@ strategies:
 RUN = ("redrawn", "natural", "0")
 
 
-@pytest.fixture
-def attacked(study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def once(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = tiny_study.copied(finished, tmp_path_factory.mktemp("redrawn") / "study")
     tiny_study.edit(study, "strategies:\n", ADDED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(study)
+        for stage in [("importance", "redrawn"), ("prune", "redrawn"), ("train", *RUN), ("attack", *RUN)]:
+            tiny_study.call(*stage)
+    return study
+
+
+@pytest.fixture
+def attacked(once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the study, its state included, as the current folder."""
+    study = Path(shutil.copytree(once, tmp_path / "study"))
     monkeypatch.chdir(study)
-    for stage in [("importance", "redrawn"), ("prune", "redrawn"), ("train", *RUN), ("attack", *RUN)]:
-        tiny_study.call(*stage)
     return study
 
 
