@@ -224,6 +224,28 @@ def test_e12_a_gradient_that_is_not_the_models_own(sane: Subject) -> None:
     assert (found["verdict"], found["found"]) == ("fail", f"relative error at most 1 % on 0% of {N} images")
 
 
+def kinked(images: Tensor) -> Tensor:
+    """One pixel goes up and down, in pieces of 4e-5."""
+    pixel = torch.zeros_like(images[:1])
+    pixel[0, 0, 2, 3] = 10
+    return images + pixel * (images % 8e-5 - 4e-5).abs()
+
+
+@pytest.mark.parametrize(("steps", "verdicts"), [
+    (checks.STEPS, ("pass", "pass")), ((1e-4,), ("fail", "pass")), ((1e-6,), ("pass", "fail")),
+])  # fmt: skip
+def test_e12_neither_kinks_nor_a_loss_close_to_zero_are_a_false_gradient(
+    sane: Subject, monkeypatch: pytest.MonkeyPatch, steps: tuple[float, ...], verdicts: tuple[str, str]
+) -> None:
+    """Each looks like one to a single step: 1e-4 crosses the kinks, 1e-6 drowns a loss of 1e-9 in its rounding."""
+    monkeypatch.setattr(checks, "STEPS", steps)
+    sure = subject(torch.ones(N))
+    score = sure.network(sure.images * sure.mask)[:, 1].mean().item()
+    sure = replace(sure, network=Linear(sure.network.weight, 20 / score))
+    found = [checks.real_gradients(one) for one in (behind(sane, kinked), sure)]
+    assert tuple(check["verdict"] for check in found) == verdicts
+
+
 def test_e13_probabilities(sane: Subject) -> None:
     class Softmax(Linear):
         def forward(self, images: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ from pixelprune.pruning import FrozenModel
 
 HALF_A_POINT = 0.005
 PIXELWISE_ZERO = 0.5
+STEPS = (1e-4, 1e-5, 1e-6)
+"""Of differences. A large one crosses kinks of a deep network; in a small one, rounding hides a loss close to zero."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +169,9 @@ def zero_gradients(s: Subject) -> Check:
 
 
 def real_gradients(s: Subject) -> Check:
-    """Central differences in float64 along 16 random open directions."""
+    """Central differences in float64 along 16 random open directions, each image at the step that serves it best."""
     model = FrozenModel(copy.deepcopy(s.network).double(), s.mask, s.fill)
-    images, draws, h = s.images.double(), s.draws("E12"), 1e-4
+    images, draws = s.images.double(), s.draws("E12")
 
     def loss(points: Tensor) -> Tensor:
         return functional.cross_entropy(model(points), s.labels, reduction="none")  # in float64, as attacks' is not
@@ -181,14 +183,14 @@ def real_gradients(s: Subject) -> Check:
         direction = draws.normal(*images.shape[1:]).double() * s.mask
         direction /= direction.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
         with torch.no_grad():
-            up, down = (loss(images + sign * h * direction) for sign in (1, -1))
-        numeric.append((up - down) / (2 * h))
+            slopes = [(loss(images + h * direction) - loss(images - h * direction)) / (2 * h) for h in STEPS]
+        numeric.append(torch.stack(slopes))
         analytic.append((grad * direction).flatten(1).sum(1))
-    a, n = torch.stack(analytic, 1), torch.stack(numeric, 1)
-    error = (a - n).norm(dim=1) / torch.maximum(a.norm(dim=1), n.norm(dim=1)).clamp(min=1e-9)
-    bad = (error > 1e-2).float()
-    found = f"relative error at most 1 % on {1 - bad.mean().item():.0%} of {len(error)} images"
-    passes = bad.sum().item() <= max(1, 0.05 * len(error))  # one may sit on a kink, where there is no gradient
+    a, n = torch.stack(analytic), torch.stack(numeric, 1)  # directions x images, steps x directions x images
+    error = (a - n).norm(dim=1) / torch.maximum(a.norm(dim=0), n.norm(dim=1)).clamp(min=1e-9)
+    bad = (error.amin(0) > 1e-2).float()
+    found = f"relative error at most 1 % on {1 - bad.mean().item():.0%} of {len(bad)} images"
+    passes = bad.sum().item() <= max(1, 0.05 * len(bad))  # one may sit on a kink, where there is no gradient
     return check("E12", "gradients agree with differences", found, "95 % of the images", "F", passes)
 
 

@@ -1,9 +1,9 @@
 """psi: how little a prediction can be moved within the ball, as one over the largest divergence found there.
 
 Source: Yu et al., "Interpreting and Evaluating Neural Network Robustness", IJCAI 2019, arXiv:1905.04270.
-Ours divides the logits by a calibrated temperature first, or their scale would decide; gives the median and one over
-the mean divergence beside the mean, which a few nearly constant images dominate; and says of how many images the
-divergence rules out another label. A constant classifier has psi = infinity: read it beside clean accuracy.
+Ours divides the logits by a temperature calibrated on the same images, or their scale would decide; gives the median
+and one over the mean divergence beside the mean, which a few nearly constant images dominate; and says of how many
+images the divergence rules out another label. A constant classifier has psi = infinity: read it beside clean accuracy.
 As every search, it overstates robustness where it misses the maximum.
 """
 
@@ -25,8 +25,6 @@ from pixelprune.measures.measure import Measured, MeasureOptions, Seen, Subject
 from pixelprune.measures.plain import finite, rate
 from pixelprune.measures.temperature import calibrated
 
-CALIBRATION = 1000
-"""Images at most that the temperature is fitted to."""
 COMPARED = 10
 """Steps of the attack whose robust accuracy stands beside psi."""
 
@@ -57,17 +55,19 @@ class Psi(MeasureOptions):
 
     def __call__(self, subject: Subject) -> Measured:
         """Table `psi`: a row an image x access. Table `stability`: a row a setting, masked."""
-        seen, held_out = subject.test.first(self.images), subject.held_out.first(CALIBRATION)
-        temperature = calibrated(logits(subject, held_out), held_out.labels)
+        seen = subject.test.first(self.images)
+        answers = logits(subject, seen)
+        # Of these images, not of held-out ones: weights from elsewhere may have learned those by heart.
+        temperature = calibrated(answers, seen.labels)
         found = {"masked": self._found(subject, seen, "masked", temperature.value)}
         if subject.pruned is not None:
             unmoved = subject.pruned.keep == 1 and bool(seen.mask.all())
             found["free"] = found["masked"] if unmoved else self._found(subject, seen, "free", temperature.value)
-        right = logits(subject, seen).argmax(1) == seen.labels
+        right = answers.argmax(1) == seen.labels
         summary: dict[str, Any] = {
             "n": len(seen), "norm": subject.threat.norm, "eps": subject.threat.headline,
             "clean": rate(right.cpu().numpy()),
-            "temperature": {"value": temperature.value, "inside": temperature.inside, "n": len(held_out)},
+            "temperature": {"value": temperature.value, "inside": temperature.inside, "n": len(seen)},
             "masked": _summary(found["masked"]), "free": _summary(found["free"]) if "free" in found else None,
         }  # fmt: skip
         columns = ["image", "access", "kl", "psi", "gap", "stands", "robust"]

@@ -17,8 +17,8 @@ from pixelprune.reporting.measured import Cell, Fold, Grid, Shown, Value, number
 
 ABOUT = {
     "psi": "How little a prediction can be moved within the ball: one over the largest divergence (KL) that a search "
-    "found, after the temperature is calibrated. Larger is steadier, also where the network is steadily wrong: read it "
-    "beside clean accuracy. Where the search misses the maximum, psi says too much.",
+    "found, after the temperature is calibrated on these images. Larger is steadier, also where the network is "
+    "steadily wrong: read it beside clean accuracy. Where the search misses the maximum, psi says too much.",
     "probabilistic": "How likely a random point of the ball keeps the class, which says nothing of what an attacker "
     "finds; and robust accuracy under one attack, from as few images as the precision asks for.",
     "sensitivity": "Four perturbations side by side: adversarial, universal, random, low-pass; right: still classified "
