@@ -22,7 +22,7 @@ repro: setup  ## set-up, then the whole study, then its table; what has not chan
 	@$(HERE) -m pixelprune results
 
 test: setup  ## every test; needs no network after the set-up
-	@$(HERE) -m pytest -n auto --dist loadgroup --no-loadscope-reorder
+	@$(HERE) -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 lint: setup  ## ruff and mypy
 	@$(HERE) -m ruff check
