@@ -20,7 +20,7 @@ class Effort(Options):
     draws: Annotated[tuple[Count, Count, Count], Listed] = Field(
         (20, 50, 100), description="Draws a step of the three attacks along a mean, ascending; each gets fewer images."
     )
-    steps: int = Field(20, ge=1, description="Of APGD, wherever it is used.")
+    steps: int = Field(20, ge=1, description="Of APGD, which attacks searches and doubt.")
     plain_steps: int = Field(1000, ge=1, description="Of plain PGD, which sees one fresh draw a step.")
     tries: int = Field(2, ge=1, description="Of an attack on a mean, where fresh draws do not confirm what it found.")
     queries: int = Field(100, ge=1, description="Of each attack without gradients.")

@@ -3,7 +3,7 @@
 transferred   points made on the undefended network: not a robustness number
 fast          the ensemble that models get, on a defense that neither draws nor searches
 plain         a thousand steps along the gradient of one fresh draw
-mean_N        APGD along the gradient of the mean of N draws (EOT), with two losses
+mean_N        the same ensemble along the gradient of the mean of N draws (EOT)
 bpda          of a defense that searches: what it adds to an image is taken as constant
 unrolled      the same, derived step by step
 bpda_N, unrolled_N   along the mean of N draws, where it draws as well
@@ -59,7 +59,8 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
         own = {key: believed(behind, effort, attack, f"{name} {key}") for key, attack in attacks.items()}
         found[name] = Way(own, images, draws if defense.randomised else 1, by)
 
-    ce, both = climbing(effort)
+    ce: dict[str, Attack] = {"ce": APGD(steps=effort.steps)}
+    both = ce | {"dlr": APGD(steps=effort.steps, loss="dlr")}
     if defense.dynamic:
         add("bpda", some, both)
         add("unrolled", some, ce, by="unrolled")
@@ -68,7 +69,7 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
             add(f"unrolled_{effort.search_draws}", few, ce, effort.search_draws, by="unrolled")
     elif defense.randomised:
         for draws, images in zip(effort.draws, (all_of_them, some, few)):
-            add(f"mean_{draws}", images, both, draws)
+            add(f"mean_{draws}", images, {fast.name: fast}, draws)
         found["plain"] = Way({"patient": Patient(judge(behind, effort, "plain"), effort.plain_steps)}, some)
     else:
         add(fast.name, all_of_them, {fast.name: fast})
@@ -80,20 +81,13 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
     return found
 
 
-def climbing(effort: Effort) -> tuple[dict[str, Attack], dict[str, Attack]]:
-    """APGD with one loss, and with both."""
-    ce: dict[str, Attack] = {"ce": APGD(steps=effort.steps)}
-    return ce, ce | {"dlr": APGD(steps=effort.steps, loss="dlr")}
-
-
 def believed(behind: Behind, effort: Effort, attack: Attack, word: str) -> Attack:
     """The attack itself, or, on answers by chance, judged by draws that it has not seen."""
     if not behind.defense.randomised:
         return attack
-    climbs = (
-        attack if isinstance(attack, RayS) else Demanding(attack, Firm, CLEARLY)
-    )  # which is told classes, no numbers
-    return Believed(climbs, judge(behind, effort, word), effort.tries)
+    # RayS is told classes, no numbers that could be clear.
+    demanding = attack if isinstance(attack, RayS) else Demanding(attack, Firm, CLEARLY)
+    return Believed(demanding, judge(behind, effort, word), effort.tries)
 
 
 def sure(behind: Behind, effort: Effort) -> Attack:
