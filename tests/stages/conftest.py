@@ -18,7 +18,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, said: dict[tuple[str, ...
     folder = tmp_path_factory.mktemp("finished")
     (folder / "params.yaml").write_text(tiny_study.PARAMS, encoding="utf-8")
     for stage in tiny_study.STAGES:
-        said[stage] = tiny_study.run(folder, *stage)
+        said[stage] = tiny_study.within(folder, *stage)
         assert said[stage][0] == 0, (stage, said[stage])
     return folder
 

@@ -43,7 +43,7 @@ def resumed(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     killed_after(study, "  epoch 1/6", *words)
     assert not (study / "models/foreground").exists()
     assert len(list((study / STATE).glob("*/progress.json"))) == 1
-    status, out, error = tiny_study.run(study, *words)
+    status, out, error = tiny_study.within(study, *words)
     assert (status, tiny_study.complaints(error)) == (0, [])
     return study, [line for line in out.splitlines() if line.startswith("  epoch")]
 
@@ -66,7 +66,7 @@ def test_a_killed_attack_reuses_what_it_found(finished: Path, study: Path) -> No
     assert not (study / goal / "rows.parquet").exists()
     before = parts(study)
     assert len(before) >= 3 * 2  # attacks x eps of the access that was done
-    status, _, error = tiny_study.run(study, *words)
+    status, _, error = tiny_study.within(study, *words)
     assert (status, tiny_study.complaints(error)) == (0, [])
     after = parts(study)
     assert {name: after[name] for name in before} == before
@@ -81,7 +81,7 @@ def test_autoattack_killed_in_its_last_attack_goes_on_there(study: Path, tmp_pat
     shutil.rmtree(study / "results/none")
     tiny_study.edit(study, "  pgd: {name: pgd, steps: 3}", "  auto: {name: autoattack, steps: 3, queries: 300}")
     other = tiny_study.copied(study, tmp_path / "undisturbed")
-    assert tiny_study.run(other, *words)[0] == 0
+    assert tiny_study.within(other, *words)[0] == 0
 
     process = tiny_study.start(study, *words)
     try:
@@ -96,7 +96,7 @@ def test_autoattack_killed_in_its_last_attack_goes_on_there(study: Path, tmp_pat
     before = parts(study)
     assert {page.name for page in pages} <= set(before)
 
-    assert tiny_study.run(study, *words)[0] == 0
+    assert tiny_study.within(study, *words)[0] == 0
     assert not list((study / STATE).rglob("*-0-?.safetensors")), "pages of an ensemble that ended are gone"
     own, whole = parts(study), {name for name in before if not name[:-12].endswith(("-0-0", "-0-1", "-0-2"))}
     assert {name: own[name] for name in whole} == {name: before[name] for name in whole}
@@ -108,7 +108,7 @@ def test_an_attack_that_is_done_costs_no_attack_again(finished: Path, study: Pat
     shutil.copytree(finished / STATE, study / STATE)
     before = parts(study)
     shutil.rmtree(study / "results/none")
-    assert tiny_study.run(study, *words)[0] == 0
+    assert tiny_study.within(study, *words)[0] == 0
     assert parts(study) == before
     assert tiny_study.outputs(study) == tiny_study.outputs(finished)
 
@@ -121,7 +121,7 @@ def test_another_selector_is_other_work(finished: Path, study: Path) -> None:
     tensors = artifacts.load_tensors(path)
     last = next(name for name in reversed(tensors) if name.startswith("surrogate.") and name.endswith("bias"))
     artifacts.save_tensors(path, tensors | {last: tensors[last] + 0.01})
-    assert tiny_study.run(study, "attack", "foreground", "natural", "0")[0] == 0
+    assert tiny_study.within(study, "attack", "foreground", "natural", "0")[0] == 0
     assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
 
 
