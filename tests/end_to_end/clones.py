@@ -42,6 +42,7 @@ def tiny() -> dict[str, Any]:
             "adaptive_images": 4,
             "adaptive_steps": 2,
             "adaptive_queries": 5,
+            "planted_mask_images": 0,
             "corruptions": ["gaussian_noise"],
             "severities": [1],
             "corruption_images": 8,

@@ -1,5 +1,7 @@
 """What params.yaml of every study must be, and what stands beside it."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,12 @@ def test_the_pipeline_is_the_same_in_every_study(folder):
 def test_the_schema_is_current():
     assert (ROOT / schema.NAME).read_text() == schema.text(), "python -m pixelprune schema"
     assert (ROOT / reference.NAME).read_text() == reference.text(), "python -m pixelprune schema"
+
+
+def test_every_section_of_params_has_its_page_of_options():
+    titles = set(re.findall(r"^## (\w+)$", reference.text(), re.MULTILINE))
+    # The first is a path, the others are told of with trainings and by example.
+    assert set(json.loads(schema.text())["properties"]) - {"root", "silhouette", "seeds"} <= titles
 
 
 def test_check_says_what_the_study_is(monkeypatch, capsys):

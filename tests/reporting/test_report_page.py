@@ -154,6 +154,14 @@ def test_pixels_of_other_data_sets_are_not_shown(study: Study) -> None:
     assert "CIFAR-10" in text
 
 
+def test_a_study_that_prunes_nothing_says_so(study: Study) -> None:
+    nothing = {"none": synthetic.STRATEGIES["none"]}
+    results = study(strategies=nothing, trainings=synthetic.TRAININGS, count=32, attacked=24)
+    text = render(results, [analyze(results, results.threats["linf"])], {})
+    assert "Nothing: every run of this study sees all pixels." in text
+    assert "may not allow passing images on" not in text
+
+
 def test_an_invalid_result_has_no_number(study: Study) -> None:
     results = study(failed={"E4": "F"}, count=32, attacked=24)
     analysis = analyze(results, results.threats["linf"])

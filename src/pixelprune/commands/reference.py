@@ -22,9 +22,12 @@ def text() -> str:
     from pixelprune.attacks.catalog import Attack
     from pixelprune.attacks.threat import Threat
     from pixelprune.datasets.catalog import Dataset
+    from pixelprune.defenses.catalog import Defense
     from pixelprune.fills.catalog import Fill
+    from pixelprune.harness.effort import Effort
     from pixelprune.harness.settings import Evaluation
     from pixelprune.maps.catalog import Map
+    from pixelprune.measures.catalog import Measure
     from pixelprune.models.catalog import Network
     from pixelprune.pruning import Strategy
     from pixelprune.segmenters.catalog import Segmenter
@@ -43,6 +46,9 @@ def text() -> str:
         ("threats", "Any number, by keys of your own. The first one is the one that checks look at.", Threat),
         ("ladder", "Attacks, by keys of your own: an image stands if it stands under every one of them.", Attack),
         ("evaluation", "How much of a study is evaluated.", Evaluation),
+        ("defenses", "Any number, by keys of your own, or none: `{}`.", Defense),
+        ("defended", "How hard defenses are attacked: by the first of the threats, at its headline eps.", Effort),
+        ("measures", "Any number, by keys of your own, or none: `{}`.", Measure),
     ]
     return HEAD + "".join(
         f"\n## {title}\n\n{words}\n\n" + "\n".join(_family(kind)) + "\n" for title, words, kind in families

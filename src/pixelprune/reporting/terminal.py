@@ -17,9 +17,12 @@ MISSING = "–"
 SUM = "robust = none + budget + location + feature (points); only feature can speak for better features"
 MOVING = "adaptive: robust when the attacker writes everywhere and the mask answers{counts}"
 
-DEFENSES = "defenses, on the network that prunes nothing; worst: under all ways of attack, of so many images"
-NO_ROBUSTNESS = "transferred: points made on the undefended network, not a robustness number; gain: worst, in points"
-COLUMNS = ("training", "defense", "clean %", "undefended %", "transferred %", "worst %", "n", "gain", "verdict")
+DEFENSES = "defenses, on the network that prunes nothing; worst: under all ways of attack, of n images"
+OF_THEM = (
+    "undefended: that network alone, under its own attack, of the same n; gain: worst - undefended, in points",
+    "transferred: points made on the undefended network, not a robustness number",
+)
+COLUMNS = ("training", "defense", "clean %", "transferred %", "worst %", "undefended %", "gain", "n", "verdict")
 
 
 def show(folder: Path, console: "Console") -> None:
@@ -35,7 +38,7 @@ def show(folder: Path, console: "Console") -> None:
         rows = _defended(folder / "defended.csv")
         console.print(DEFENSES, highlight=False, markup=False)
         console.print(_defended_table(rows))
-        console.print(f"{NO_ROBUSTNESS}\n", highlight=False, markup=False)
+        console.print("\n".join(OF_THEM) + "\n", highlight=False, markup=False)
     console.print(f"{folder / 'index.html'}", soft_wrap=True, highlight=False)
 
 
@@ -61,7 +64,7 @@ def markdown(folder: Path) -> str:
     if (folder / "defended.csv").exists():
         lines = [DEFENSES, "", f"| {' | '.join(COLUMNS)} |", f"|---|---|{'--:|' * 6}---|"]
         lines += [f"| {' | '.join(cells)} |" for cells in _defended(folder / "defended.csv")]
-        blocks.append("\n".join([*lines, "", f"{NO_ROBUSTNESS}."]))
+        blocks.append("\n".join([*lines, "", f"{'; '.join(OF_THEM)}."]))
     return "\n\n".join(blocks)
 
 
@@ -146,11 +149,11 @@ def _defended(path: Path) -> list[list[str]]:
     for (training, seed, defense), rows in table.groupby(["training", "seed", "defense"], sort=False):
         worst = [way for way in rows["way"].dropna() if way.startswith("worst of ")]
         hardest = worst[-1] if worst else ""
-        wanted = (("clean", "defended"), ("static", "undefended"), ("transferred", "defended"), (hardest, "defended"))
+        wanted = (("clean", "defended"), ("transferred", "defended"), (hardest, "defended"), (hardest, "undefended"))
         found.append([
             f"{training}/{seed}" if several else str(training), str(defense),
-            *(_number(rows, *key, percent) for key in wanted), hardest.removeprefix("worst of ") or MISSING,
-            _number(rows, hardest, "difference", points), str(rows["verdict"].iloc[0]),
+            *(_number(rows, *key, percent) for key in wanted), _number(rows, hardest, "difference", points),
+            hardest.removeprefix("worst of ") or MISSING, str(rows["verdict"].iloc[0]),
         ])  # fmt: skip
     return found
 
