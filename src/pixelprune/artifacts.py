@@ -47,6 +47,14 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def begin(folder: Path) -> None:
+    """Takes away the card of an earlier result, which is written last: what is half new has none."""
+    try:
+        (folder / "card.json").unlink(missing_ok=True)
+    except (PermissionError, NotADirectoryError) as error:
+        raise ArtifactError(f"{folder}: cannot be written ({error.strerror}).") from None
+
+
 def save_array(path: Path, array: NDArray[Any]) -> None:
     with atomic(path) as file:
         np.save(file, array, allow_pickle=False)

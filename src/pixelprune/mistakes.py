@@ -13,6 +13,7 @@ LONGEST = 60
 
 _PLAIN = {
     "model_type": "expected a mapping",
+    "model_attributes_type": "expected a mapping",
     "dict_type": "expected a mapping",
     "tuple_type": "expected a list",
     "missing": "missing",

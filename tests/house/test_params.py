@@ -98,6 +98,7 @@ MISTAKES = {
         "strategies.1: a key holds letters, digits and _ only, and begins with a letter"
     ),
     "shapes: {a: {name: round}}": "shapes.a.name: no such name 'round'; there is flat, wavy",
+    "shapes: {a: wavy}": "shapes.a: expected a mapping, found 'wavy'",
     "shapes: {a: {waves: 3}}": "shapes.a: needs a `name`; there is flat, wavy",
     "shapes: {a: {name: wavy, wave: 3}}": "shapes.a.wave: no such key; did you mean 'waves'?",
     "shapes: {a: {name: wavy, waves: 3.5}}": "shapes.a.waves: input should be a valid integer, found 3.5",

@@ -160,6 +160,9 @@ def test_a_study_that_prunes_nothing_says_so(study: Study) -> None:
     text = render(results, [analyze(results, results.threats["linf"])], {})
     assert "Nothing: every run of this study sees all pixels." in text
     assert "may not allow passing images on" not in text
+    assert "decomposition" not in text
+    assert "Holm over 0" not in text
+    test_landmarks_language_and_anchors(Page(text))
 
 
 def test_an_invalid_result_has_no_number(study: Study) -> None:

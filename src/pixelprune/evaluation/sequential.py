@@ -8,7 +8,8 @@ arXiv:2006.04347. With that prior the ratio is 1 / ((tried + 1) times the hyperg
 """
 
 import numpy as np
-from scipy.stats import hypergeom
+from numpy.typing import NDArray
+from scipy.special import betaln
 
 SLACK = 1e-9
 """Of comparisons, for rounding."""
@@ -26,7 +27,8 @@ def interval(successes: int, tried: int, total: int, delta: float = 0.05) -> tup
             f"found {successes}, {tried}, {total}, {delta}"
         )
     robust = np.arange(successes, total - tried + successes + 1)
-    likely = robust[hypergeom.pmf(successes, total, robust, tried) * (tried + 1) > delta - SLACK]
+    drawn = _log_choose(robust, successes) + _log_choose(total - robust, tried - successes) - _log_choose(total, tried)
+    likely = robust[np.exp(drawn) * (tried + 1) > delta - SLACK]
     return float(likely[0] / total), float(likely[-1] / total)
 
 
@@ -37,3 +39,8 @@ def enough(successes: int, tried: int, total: int, gamma: float, delta: float = 
     low, high = interval(successes, tried, total, delta)
     share = successes / tried
     return max(share - low, high - share) <= gamma + SLACK
+
+
+def _log_choose(things: NDArray[np.int64] | int, chosen: int) -> NDArray[np.float64]:
+    """How many ways there are to choose `chosen` of `things`. (scipy.stats has it, but takes a second to import.)"""
+    return np.asarray(-betaln(things - chosen + 1, chosen + 1) - np.log1p(things))

@@ -45,7 +45,10 @@ class Effort(Options):
     @model_validator(mode="after")
     def _in_order(self) -> "Effort":
         if not self.images >= self.costly >= self.costliest >= self.check_images:
-            raise ValueError("needs images >= costly >= costliest >= check_images")
+            raise ValueError(
+                "needs images >= costly >= costliest >= check_images, "
+                f"found {self.images}, {self.costly}, {self.costliest}, {self.check_images}"
+            )
         if not self.draws[0] < self.draws[1] < self.draws[2]:
             raise ValueError("draws: must ascend")
         if self.costly > CHUNK and CHUNK % self.group:

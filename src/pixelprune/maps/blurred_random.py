@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from pixelprune import sampling
@@ -23,6 +22,8 @@ class BlurredRandom(MapOptions):
 
     def __call__(self, images: Tensor, ids: Ids, source: Source) -> Tensor:
         """Of mean 0 and variance 1. The noise wraps around the borders, so that no place is favoured."""
+        from scipy.ndimage import gaussian_filter  # half a second of every stage that reads options of maps
+
         maps = np.empty((len(ids), *images.shape[2:]), np.float32)
         for row, image in enumerate(ids):
             white = sampling.numpy_generator(self.seed, "blurred random map", int(image)).standard_normal(maps[0].shape)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata
 
 
 def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -10,6 +9,8 @@ def spearman(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArr
 
     0 where one of the two is the same everywhere: it orders nothing.
     """
+    from scipy.stats import rankdata  # takes a second to import
+
     ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
     one, other = (rank - rank.mean(1, keepdims=True) for rank in ranks)
     size = np.sqrt((one**2).sum(1) * (other**2).sum(1))
@@ -23,4 +24,6 @@ def tau(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """
     if len(set(first)) < 2 or len(set(second)) < 2:
         return 0.0
+    from scipy.stats import kendalltau
+
     return float(kendalltau(first, second).statistic)

@@ -68,7 +68,14 @@ def render(
         ("transfer", "Transfer"), ("threat", "Threat model"),
         ("lineage", "Lineage"), ("words", "Words"),
     ]  # fmt: skip
-    there = {"eps": eps_blocks, "keep": keep, "corruptions": heat, "transfer": len(results.runs) > 1}
+    some_pruned = set(results.strategies) != {"none"}
+    there = {
+        "decomposition": some_pruned,
+        "eps": eps_blocks,
+        "keep": keep,
+        "corruptions": heat,
+        "transfer": len(results.runs) > 1,
+    }
     there |= {"defenses": bool(defenses), "measures": bool(measures)}
     absent = {name for name, content in there.items() if not content}
     return page.render(
@@ -88,6 +95,7 @@ def render(
         more_decompositions=[chart for chart in charts if chart is not None and chart is not headline],
         blocks=[_block(results, one) for one in analyses],
         strategies=results.strategies,
+        some_pruned=some_pruned,
         seeds=len(results.seeds),
         guess=max(pruned.guess for pruned in results.strategies.values()),
         eps_blocks=eps_blocks,
