@@ -48,7 +48,6 @@ def main(strategy: str, training: str, seed: str) -> None:
     name = state.fingerprint(files=[state.file_digest(path) for path in inputs], images=settings.images)
     with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
         with parallel.written_once(out) as place:
-            artifacts.begin(place)
             card = run.evaluate(job, split.load(Path("data/raw"), "test"), place, folder, device)
             card |= {"strategy": strategy, "training": training, "seed": int(seed)}
             artifacts.save_json(place / "card.json", card)

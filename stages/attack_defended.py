@@ -45,7 +45,6 @@ def main(training: str, seed: str, defense: str) -> None:
     name = state.fingerprint(files=[state.file_digest(path) for path in inputs])
     out = Path("results_defended") / run / defense
     with cli.timed(f"attack_defended@{training}-{seed}-{defense}"), state.locked(name) as place:
-        artifacts.begin(out)
         card = defended.evaluate(job, batch, out, place)
         artifacts.save_json(out / "card.json", card | {"facts": own.facts})
     print(f"attack_defended {training} {seed} {defense}: {len(card['ways'])} ways, {len(batch)} images")

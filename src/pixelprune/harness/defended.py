@@ -87,6 +87,7 @@ def evaluate(job: Job, batch: Batch, out: Path, folder: Path) -> dict[str, Any]:
     found = _ways(job, behind, folder)
     rows = pandas.concat([_table(job, behind, name, one) for name, one in found.items()], ignore_index=True)
     rows = rows.astype(COLUMNS)
+    artifacts.begin(out)
     artifacts.save_table(out / "rows.parquet", rows)
     artifacts.save_json(out / "compared.json", compared(rows, sampling.numpy_generator(job.seed, "compared")))
     artifacts.save_json(out / "checks.json", declared(behind, job.threat, job.effort, rows))

@@ -31,6 +31,7 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
     """Writes everything of results/P/T/s into `out`; returns the card. `folder`: state of this very run."""
     chosen = sampling.attacked(test.labels, run.settings.images)
     masks = run.strategy.masks("test", len(test)).to(device)
+    artifacts.begin(out)
     _save_clean(run, test, masks, out, device)
 
     moved = min(run.settings.adaptive_images, len(chosen))
