@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
@@ -11,8 +11,9 @@ import pytest
 
 from contracts import official
 from pixelprune import params
-from pixelprune.datasets import split
+from pixelprune.datasets import coco_annotations, split
 from pixelprune.datasets.catalog import Dataset
+from pixelprune.datasets.coco_annotations import outline
 from pixelprune.datasets.images import decode, resized
 from pixelprune.datasets.options import DatasetOptions
 from pixelprune.errors import ArtifactError, DataError, ParamsError
@@ -333,6 +334,28 @@ def test_coco_crops_rectangles_exactly(tmp_path, monkeypatch):
     second = test.masks[first + 1]
     assert second[:, 16].mean() == pytest.approx(32 / 36, abs=0.04)
     assert second[16].all()
+
+
+def test_coco_reads_run_lengths_as_pycocotools_writes_them():
+    from pycocotools import mask
+
+    generator = np.random.default_rng(0)
+    for drawn in (generator.random((60, 80)) < 0.3, np.zeros((60, 80), bool), np.ones((60, 80), bool)):
+        coded = mask.encode(np.asfortranarray(drawn.astype(np.uint8)))["counts"].decode()
+        np.testing.assert_array_equal(outline(found(coded), "table"), drawn)
+
+
+@pytest.mark.parametrize("text", ["", "555", "1000000o", "é", "55P"])
+def test_coco_refuses_run_lengths_that_are_not_of_the_photo(text):
+    with pytest.raises(DataError, match=r"table: annotation id 7: run lengths .* The table is damaged"):
+        outline(found(text), "table")
+
+
+def found(counts):
+    return coco_annotations.Found(
+        **{field.name: None for field in fields(coco_annotations.Found)}
+        | {"id": 7, "shape": (60, 80), "segmentation": {"size": [60, 80], "counts": counts}}
+    )
 
 
 def test_coco_leaves_out_crowds_and_what_is_small(tmp_path, monkeypatch):

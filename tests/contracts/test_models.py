@@ -44,6 +44,21 @@ def test_any_input_size(options, size):
     assert logits.shape == (2, 5) and logits.dtype == torch.float32 and logits.isfinite().all()
 
 
+def test_multiply_adds_are_those_of_each_value_that_is_summed():
+    grouped, linear = torch.nn.Conv2d(4, 8, 3, padding=1, groups=2), torch.nn.Linear(8, 16)
+    last = torch.nn.Linear(16, 5)
+
+    class Mixed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.grouped, self.linear, self.last = torch.nn.Conv2d(3, 4, 1), grouped, linear, last
+
+        def forward(self, images):
+            return self.last(self.linear(self.grouped(self.first(images)).permute(0, 2, 3, 1)).mean((1, 2)))
+
+    assert multiply_adds(Mixed(), 6, 7) == 42 * (4 * 3 + 8 * 2 * 9 + 16 * 8) + 5 * 16
+
+
 @every
 def test_weights_come_from_the_generator_alone(options):
     one, same, other = build(options), build(options), build(options, seed=1)

@@ -13,6 +13,10 @@ def test_the_deps_are_what_the_stages_import():
     assert deps.check(ROOT) == [], "python -m pixelprune deps --fix"
 
 
+def test_a_measure_that_makes_maps_of_its_own_runs_again_when_one_of_them_changes():
+    assert f"{deps.ROOT}{deps.PACKAGE}/maps" in deps.deps(deps.read(ROOT)["measure"])
+
+
 OWN = ("data", "models", "results", "transfer", "defended", "measures")
 
 

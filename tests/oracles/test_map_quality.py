@@ -345,7 +345,7 @@ def test_the_summary_is_that_of_its_tables(planted: Measured) -> None:
     rows = {name: len(table) for name, table in planted.tables.items()}
     layers, pairs = 2, 3  # shares 0.01 and 0.5 of two layers are the same one
     assert rows == {
-        "auc": 6 * 4 * 12, "road": 6 * 2 * 5 * 12, "randomisation": 6 * 3 * 3, "stability": 6 * 2 * 12,
+        "auc": 6 * 4 * 12, "road": 6 * 2 * 5 * 12, "randomisation": 6 * layers * 3, "stability": 6 * 2 * 12,
         "settings": pairs * 3,
     }  # fmt: skip
     assert {len(table["image"].unique()) for table in planted.tables.values()} == {12, 3}

@@ -188,6 +188,25 @@ def test_the_surface_of_a_linear_model_is_a_plane_of_known_slopes(keep: float) -
     assert ((along * across).sum((1, 2, 3)).abs() <= EPS**2 * 1.01).all()
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_within_eps_are_the_points_of_the_plane_that_lie_in_the_ball(norm: str) -> None:
+    given = subject(linear(), count=40, side=SIDE, keep=1.0, eps=0.3 if norm == "l2" else 0.03, norm=norm)
+    measured = Surface(name="surface", images=40, side=13, reach=1.5)(given)
+    seen, ball = given.test, given.threat.ball()
+    along, across = directions(
+        given.model(seen), seen.images, seen.labels, ball=ball, mask=seen.mask, draws=given.draws(seen, "surface")
+    )
+    table = measured.tables["surface"]
+    moves = torch.stack([
+        float(i) * along[0] + float(j) * across[0] for i, j in zip(table["along"][:169], table["across"][:169])
+    ])  # fmt: skip
+    inside = moves.flatten(1).norm(dim=1, p=2 if norm == "l2" else torch.inf) <= ball.eps * 1.001
+    lowest = table["value"].to_numpy().reshape(40, 169)[:, inside.numpy()].min(1)
+    share = measured.summary["right_within_eps"]["share"]
+    assert share == (lowest > 0).mean()
+    assert 0.1 < share < 0.9
+
+
 def test_the_picture_shows_the_boundary_where_it_is() -> None:
     ticks = np.linspace(-2, 2, 21, dtype=np.float32)
     shown = picture(np.stack([np.tile(0.51 - ticks, (21, 1)), np.tile(ticks[:, None] + 0.51, (1, 21))]))

@@ -280,6 +280,25 @@ def test_grad_cam_takes_the_last_feature_map_before_pooling() -> None:
     assert all(len(hooks._forward_hooks) == 0 for hooks in network.modules())
 
 
+class Channels(nn.Module):
+    """As ConvNeXt's blocks: what is in between holds its channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.gelu = nn.Linear(40, 40), nn.GELU()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.gelu(self.linear(features.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+
+
+def test_grad_cam_takes_neither_copies_of_places_nor_channels_for_columns() -> None:
+    last = nn.Conv2d(3, 40, 4, 4)
+    network = nn.Sequential(last, Channels(), nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d(7), nn.Flatten())
+    _, found = feature_maps(network, rand(2, 3, 32, 16))
+    assert [tuple(features.shape) for features in found] == [(2, 40, 8, 4)] * 2
+    torch.testing.assert_close(found[0], last(rand(2, 3, 32, 16)))
+
+
 def test_grad_cam_says_what_it_cannot_explain(images: Tensor) -> None:
     with pytest.raises(ArtifactError, match="torch network"):
         GradCAM(name="grad_cam", reads=RUN)(images, IDS, Source(model=lambda points: points.sum((2, 3))))

@@ -30,6 +30,7 @@ from pixelprune.models.torchvision import TorchvisionNetwork
 from pixelprune.training import checkpoint, pretrained
 from pixelprune.training.catalog import Learning, Training
 from pixelprune.training.pretrained import Pretrained
+from pixelprune.training.run import build
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["ant", "bee", "cow", "dog"]
@@ -211,6 +212,15 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     assert refused(given(path)) == f"{path}: 8.bias holds numbers that are not finite. Get the file again."
 
 
+@pytest.mark.parametrize(
+    "odd", [torch.eye(3).to_sparse(), torch.zeros(3).to(torch.float8_e4m3fn), torch.zeros(3, device="meta")]
+)
+def test_tensors_of_odd_kinds_are_refused(odd: torch.Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"8.bias": odd}, path)
+    assert refused(given(path)).startswith(f"{path}: ")
+
+
 class Evil:
     """Pickled as a call that leaves a trace."""
 
@@ -299,6 +309,11 @@ def test_torchvision_s_models_are_built_by_name() -> None:
         ParamsError, match=r"no model 'resnt18'; did you mean 'resnet18'\?. There is: alexnet, convnext"
     ):
         TorchvisionNetwork(model="resnt18").build(4, torch.Generator())
+
+
+def test_a_network_that_cannot_take_the_size_is_told() -> None:
+    with pytest.raises(ParamsError, match=r"network torchvision: cannot take images of 32 x 32 \(.*too small\)"):
+        build(TorchvisionNetwork(model="alexnet"), 4, torch.zeros(1, 3, 32, 32).byte(), 0, torch.device("cpu"))
 
 
 def test_classes_need_a_linear_last_layer(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def defend(
         "defense": {"name": place.rpartition("/")[2], "draws": 4},
         "declares": {flag: flag in declares for flag in flags},
         "cost": {"undefended_multiply_adds": 9_600_000, "draw": 1.25, "verdict": 1.25 * draws},
+        "threat": {"norm": "linf", "eps": [8 / 255]},
         "effort": {"gamma": 0.075},
         "facts": dict(facts or {}),
         "shown": list(shown or {}),

@@ -53,6 +53,8 @@ class Believed:
         Passes: those of the attack, at most `times` over. Those of the judge are not counted.
         """
         worst = Worst(self.judge, images, labels, mask)
+        # What the judge says of clean images is of other draws: a lucky one is no reason to return them.
+        worst.margins[worst.standing] = -torch.inf
         for number in range(self.times):
             index = worst.standing
             if len(index) == 0:

@@ -32,6 +32,9 @@ OWN_MEMBER = {
 CARRIER, CARRIED = "selecting.py", ("maps", "segmenters")
 """A stage that recomputes maps knows their code by the digest in its selector, so it lists no member of theirs."""
 
+MAKES = {"measure": ("maps",)}
+"""Families of which a stage makes members that no selector knows: it depends on all of them."""
+
 NAMES = ("__init__", "catalog")
 """Stems of files without code of their own: empty, or the names of a family's members."""
 
@@ -215,4 +218,6 @@ def _script(stage: dict[str, Any]) -> str | None:
 
 
 def _carried(path: Path, package: Path) -> tuple[str, ...]:
-    return CARRIED if package / CARRIER in closure(path, source=package.parent) else ()
+    if package / CARRIER not in closure(path, source=package.parent):
+        return ()
+    return tuple(family for family in CARRIED if family not in MAKES.get(path.stem, ()))

@@ -38,6 +38,8 @@ class Access:
     """Nearly `model`, in less time: the one that attacks search on. Verdicts are those of `model`."""
     climbed: Mean | None = None
     """Where `model` answers by chance: what attacks are given in its place, with other and fewer draws."""
+    group: int = 1
+    """Images, one behind the other, that have a say in one another's classes: they are worked on together."""
 
 
 def full(network: nn.Module, masks: Tensor) -> Access:

@@ -17,7 +17,7 @@ from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Drawn, Mean, votes
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.draws import Draws
-from pixelprune.harness.ladder import CHUNK, Batch, chunks
+from pixelprune.harness.ladder import Batch, chunks
 
 Gradient = Literal["identity", "unrolled"]
 
@@ -88,10 +88,12 @@ class Behind:
 
     def parts(self, count: int) -> tuple[Tensor, ...]:
         """Positions of the first `count` images that are judged together: whole groups where there are groups."""
-        if not self.defense.batch_coupled:
-            return chunks(self.batch.images[:count])
-        size = max(CHUNK // self.group, 1) * self.group
-        return torch.arange(count, device=self.batch.images.device).split(size)
+        return chunks(self.batch.images[:count], self.together)
+
+    @property
+    def together(self) -> int:
+        """How many images, one behind the other, have a say in one another's classes."""
+        return self.group if self.defense.batch_coupled else 1
 
     def judge(self, points: Tensor, draws: int) -> Tensor:
         """Log-probabilities of every draw at points of the first images: float32 (draws, N, K), or (1, N, K).

@@ -207,7 +207,8 @@ def _searched(
         everywhere = torch.ones_like(batch.images[:, :1], dtype=torch.bool)
         variant = f"{name} {key}, {way.draws} draws, {many} decide"
         access = Access(
-            "defended", gate, everywhere, variant, climbed=None if isinstance(model, Once) else model
+            "defended", gate, everywhere, variant,
+            climbed=None if isinstance(model, Once) else model, group=behind.together,
         )  # fmt: skip
         found, table = _attacked(job, batch, access, attack, folder)
         worse = table["adv_margin"].to_numpy() > margins
@@ -299,7 +300,8 @@ def _corrupted(job: Job, behind: Behind) -> pandas.DataFrame:
         return logits
 
     asked = (job.corruptions, job.effort.severities, job.seed)
-    table, plain = (corrupted.measure(few.batch, classify, *asked) for classify in (defended, undefended))
+    table = corrupted.measure(few.batch, defended, *asked, group=few.together)
+    plain = corrupted.measure(few.batch, undefended, *asked)
     return table.assign(undefended_pred=plain["pred"])
 
 

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pixelprune.corruptions.catalog import CorruptionName
-from pixelprune.harness.ladder import CHUNK
 from pixelprune.options import Listed, Options
 
 Count = Annotated[int, Field(ge=1)]
@@ -51,10 +50,6 @@ class Effort(Options):
             )
         if not self.draws[0] < self.draws[1] < self.draws[2]:
             raise ValueError("draws: must ascend")
-        if self.costly > CHUNK and CHUNK % self.group:
-            raise ValueError(
-                f"group: must divide {CHUNK}, the images that an attack gets at once, or costly be no more"
-            )
         if self.alpha >= self.delta:
             raise ValueError("alpha: must be smaller than delta")
         return self

@@ -7,7 +7,7 @@ a kill, or when another part of the ladder changed; so are the chunks of a part,
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def climb(
 
     folder: where finished parts are kept; it belongs to these weights, data and masks.
     """
-    clean = _classify(access.model, batch)
+    clean = _classify(access, batch)
     tables, examples = [], {}
     for key, threat in threats.items():
         worst = found = _nothing_found(clean, batch)
@@ -118,12 +118,12 @@ def _nothing_found(clean: tuple[Tensor, Tensor, Tensor, Tensor, Tensor], batch: 
     return Found(prediction, margins, linf, l2, changed, points=batch.images[: batch.examples].clone())
 
 
-def _classify(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _classify(access: Access, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Found's fields for the clean images."""
     predictions, margins = [], []
     with torch.no_grad():
-        for index in chunks(batch.images):
-            logits = narrow(model, index)(batch.images[index])
+        for index in chunks(batch.images, access.group):
+            logits = narrow(access.model, index)(batch.images[index])
             predictions.append(logits.argmax(1))
             margins.append(margin(logits, batch.labels[index]))
     nothing = torch.zeros(len(batch), device=batch.images.device)
@@ -140,7 +140,7 @@ def _attack(
     spent = _saved(path, found, batch)
     if spent is not None:
         return spent
-    spent, parts, pages = Budget(len(batch)), list(enumerate(chunks(batch.images))), []
+    spent, parts, pages = Budget(len(batch)), list(enumerate(chunks(batch.images, access.group))), []
     what = f"{access.name}, {attack.name} at {ball.norm} {ball.eps:.3g}"
 
     def state() -> str:
@@ -171,10 +171,10 @@ def _hand_out(found: Found, spent: Budget, chunk: Tensor, source: int) -> None:
         parallel.hand_out(kind, chunk.cpu(), source)
 
 
-def chunks(images: Tensor) -> tuple[Tensor, ...]:
-    """Positions of the images that are worked on together, int64, on their device."""
-    size = max(min(CHUNK, PIXELS // (images.shape[2] * images.shape[3])), 1)
-    return torch.arange(len(images), device=images.device).split(size)
+def chunks(images: Tensor, group: int = 1) -> tuple[Tensor, ...]:
+    """Positions of the images that are worked on together, int64, on their device: whole groups of so many."""
+    size = min(CHUNK, PIXELS // (images.shape[2] * images.shape[3]))
+    return torch.arange(len(images), device=images.device).split(max(size // group, 1) * group)
 
 
 def _attack_chunk(
@@ -185,7 +185,9 @@ def _attack_chunk(
     draws = Draws.of(batch.ids[index.cpu().numpy()], *words, device=index.device)
     points, logits = attacked(attack, access, index, images, labels, ball=ball, draws=draws, spent=spent, pages=pages)
     # The float32 verdict on the returned point is the one that counts, whatever the attack saw on its way.
-    worse = (verdict := margin(logits, labels)) > found.margin[index]
+    verdict = margin(logits, labels)
+    # Of a model that answers by chance, what was found has been judged already; margins of other draws say less.
+    worse = verdict > found.margin[index] if access.climbed is None else torch.ones_like(verdict, dtype=torch.bool)
     target, delta = index[worse], (points - images)[worse]
     found.prediction[target], found.margin[target] = logits.argmax(1)[worse], verdict[worse]
     found.linf[target], found.l2[target] = delta.flatten(1).abs().amax(1), delta.flatten(1).norm(dim=1)
@@ -241,13 +243,22 @@ def _part_name(batch: Batch, access: Access, threat: Threat, attack: Attack, eps
     return state.fingerprint(
         images=[batch.ids.tolist(), batch.examples], device=[device.type, runtime.computes_bfloat16(device)],
         access=[access.name, access.variant], norm=threat.norm, eps=eps, attack=attack.model_dump(mode="json"),
-        seed=seed, code=_code(inspect.getfile(type(attack))),
+        seed=seed, code=_code(frozenset({inspect.getfile(type(attack)), *_files(attack)})),
     )  # fmt: skip
 
 
 @cache
-def _code(attack: str) -> str:
-    return closure.digest(closure.closure(Path(attack)) | closure.closure(Path(__file__)))
+def _code(files: frozenset[str]) -> str:
+    return closure.digest(closure.closure(Path(__file__)).union(*(closure.closure(Path(file)) for file in files)))
+
+
+def _files(part: object) -> set[str]:
+    """Where the classes of an attack stand, and those of what it wraps: other attacks, demands, judges."""
+    kind = part if isinstance(part, type) else type(part)
+    if not kind.__module__.startswith(__package__.partition(".")[0]):
+        return set()
+    inner = [getattr(part, field.name) for field in fields(part)] if is_dataclass(part) and part is not kind else []
+    return {inspect.getfile(kind)}.union(*map(_files, inner))
 
 
 def _save(path: Path, found: Found, spent: Budget, batch: Batch) -> None:

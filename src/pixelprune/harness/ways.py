@@ -15,6 +15,7 @@ Adaptive Test-time Defenses", ICML 2022, arXiv:2202.13711; Gao et al., NeurIPS 2
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import sqrt
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
@@ -33,8 +34,8 @@ CLEAN, STATIC, TRANSFERRED, CONFIDENT = "clean", "static", "transferred", "confi
 SURE = 0.95
 """The probability of a wrong class with which an attack on the doubt of a posterior is content."""
 CLEARLY = 0.5
-"""By how much the logarithm of a mean probability must err before an attack is content: about three standard errors of
-fifty draws near the boundary, where those of a single one spread over most of [0, 1]."""
+"""By how much the logarithm of a mean probability of fifty draws must err before an attack is content: about three
+standard errors near the boundary, where single draws spread over most of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
     found: dict[str, Way] = {}
 
     def add(name: str, images: int, attacks: Mapping[str, Attack], draws: int = 1, by: Gradient = "identity") -> None:
-        own = {key: believed(behind, effort, attack, f"{name} {key}") for key, attack in attacks.items()}
+        own = {key: believed(behind, effort, attack, draws, f"{name} {key}") for key, attack in attacks.items()}
         found[name] = Way(own, images, draws if defense.randomised else 1, by)
 
     ce: dict[str, Attack] = {"ce": APGD(steps=effort.steps)}
@@ -81,12 +82,12 @@ def ways(behind: Behind, effort: Effort, fast: Attack) -> dict[str, Way]:
     return found
 
 
-def believed(behind: Behind, effort: Effort, attack: Attack, word: str) -> Attack:
-    """The attack itself, or, on answers by chance, judged by draws that it has not seen."""
+def believed(behind: Behind, effort: Effort, attack: Attack, draws: int, word: str) -> Attack:
+    """The attack itself, or, on answers by chance, judged by draws that it has not seen. draws: behind an answer."""
     if not behind.defense.randomised:
         return attack
     # RayS is told classes, no numbers that could be clear.
-    demanding = attack if isinstance(attack, RayS) else Demanding(attack, Firm, CLEARLY)
+    demanding = attack if isinstance(attack, RayS) else Demanding(attack, Firm, clearly(draws))
     return Believed(demanding, judge(behind, effort, word), effort.tries)
 
 
@@ -101,7 +102,13 @@ def sure(behind: Behind, effort: Effort) -> Attack:
 
 def judge(behind: Behind, effort: Effort, word: str) -> Firm:
     """As many draws as decide, other ones, and they must err clearly."""
-    return Firm(behind.model(verdict_draws(behind.defense, effort), f"judge {word}"), behind.batch.labels, CLEARLY)
+    draws = verdict_draws(behind.defense, effort)
+    return Firm(behind.model(draws, f"judge {word}"), behind.batch.labels, clearly(draws))
+
+
+def clearly(draws: int) -> float:
+    """By how much the mean of so many must err: a standard error falls with their square root."""
+    return CLEARLY * sqrt(50 / draws)
 
 
 def verdict_draws(defense: Defense, effort: Effort) -> int:

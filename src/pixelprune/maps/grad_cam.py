@@ -58,12 +58,13 @@ class GradCAM(MapOptions):
 def feature_maps(network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The logits (N, K), and what modules put out on the way that has more than one place, (N, C, h, w), in order.
 
-    What has passed a layer that only hands it on is listed once.
+    What has passed a layer that only hands it on is listed once; copies of places (VGG pools 1 x 1 to 7 x 7) and what
+    holds its channels elsewhere (of ConvNeXt) are no such maps.
     """
     found: list[Tensor] = []
 
-    def keep(module: nn.Module, inputs: object, out: object) -> None:
-        if isinstance(out, Tensor) and out.dim() == 4 and out.shape[2] * out.shape[3] > 1:
+    def keep(module: nn.Module, inputs: tuple[object, ...], out: object) -> None:
+        if isinstance(out, Tensor) and _in_places(out, images) and not _enlarged(out, inputs):
             found[:] = [each for each in found if each is not out]
             found.append(out)
 
@@ -73,3 +74,16 @@ def feature_maps(network: nn.Module, images: Tensor) -> tuple[Tensor, list[Tenso
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _in_places(out: Tensor, images: Tensor) -> bool:
+    """Whether it has more than one place, and as many rows to a column as the images have, give or take one."""
+    if out.dim() != 4 or out.shape[2] * out.shape[3] <= 1:
+        return False
+    (rows, columns), (height, width) = out.shape[2:], images.shape[2:]
+    return rows <= height and columns <= width and abs(rows * width - columns * height) <= max(height, width)
+
+
+def _enlarged(out: Tensor, inputs: tuple[object, ...]) -> bool:
+    first = inputs[0] if inputs else None
+    return isinstance(first, Tensor) and first.dim() == 4 and out.shape[2:].numel() > first.shape[2:].numel()

@@ -148,9 +148,13 @@ class MapQuality(MeasureOptions):
     def _randomised(self, asked: Asked, maps: Maps, seed: int) -> pandas.DataFrame:
         rows: Table = []
         first = {name: asked.ranking(entry) for name, entry in maps.items()}
+        done: set[int] = set()
         for share in self.layers:
             generator = sampling.torch_generator(seed, "measures", "randomised weights")
             network, count = randomisation.randomised(asked.network, share, generator)
+            if count in done:  # of few layers, two shares may be the same ones
+                continue
+            done.add(count)
             for name, entry in maps.items():
                 now = asked.ranking(entry, network=network)
                 similar = ssim(torch.from_numpy(first[name]), torch.from_numpy(now)).numpy()

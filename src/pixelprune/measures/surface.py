@@ -58,7 +58,9 @@ class Surface(MeasureOptions):
             "image": seen.ids.repeat(len(rows)), "along": np.tile(columns, len(seen)),
             "across": np.tile(rows, len(seen)), "value": values.ravel(),
         })  # fmt: skip
-        within = np.abs(rows) + np.abs(columns) <= 1 + 1e-9  # pixels where both directions agree move by the sum
+        # linf: pixels where both directions agree move by the sum. l2: the two are orthogonal.
+        length = np.hypot(rows, columns) if ball.norm == "l2" else np.abs(rows) + np.abs(columns)
+        within = length <= 1 + 1e-9
         summary: dict[str, Any] = {
             "n": len(seen), "norm": ball.norm, "eps": ball.eps, "reach": self.reach,
             "clean": rate(right.cpu().numpy()), "right_within_eps": rate(values[:, within].min(1) > 0),

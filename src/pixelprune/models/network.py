@@ -61,7 +61,7 @@ def multiply_adds(network: nn.Module, height: int, width: int) -> int:
         nonlocal total
         weights = module.weight
         assert isinstance(weights, Tensor)
-        total += weights.numel() * (out.shape[2] * out.shape[3] if out.dim() == 4 else 1)
+        total += out[0].numel() * (weights.numel() // len(weights))  # of each value: the inputs that it is summed from
 
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]

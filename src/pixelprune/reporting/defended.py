@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pixelprune.errors import ArtifactError
 from pixelprune.evaluation.bootstrap import mean_interval
 from pixelprune.evaluation.intervals import Estimate, Rate
 from pixelprune.evaluation.verdict import verdict
@@ -228,6 +229,15 @@ def _numbers(entry: Entry) -> list[tuple[str, str, Estimate, float | None]]:
 
 
 def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
+    made, now = run.card["threat"], analysis.threat
+    if (made["norm"], made["eps"][-1]) != (
+        now.norm,
+        now.headline,
+    ):  # DVC does not see that `threats` changed their order
+        raise ArtifactError(
+            f"results_defended/{run.place}: attacked under {made['norm']} {made['eps'][-1]:.3g}, but the first of "
+            f"`threats` is {now.norm} {now.headline:.3g}. Run `dvc repro -f attack_defended`."
+        )
     ways = {one["way"]: _way(one, run) for one in run.compared}
     static = run.rows[run.rows["way"] == STATIC]["right_mean"]
     entry = Entry(
@@ -299,8 +309,9 @@ def _doubts(run: Defended) -> tuple[Doubt, ...]:
 def _probable(run: Defended) -> Estimate | None:
     if run.probability is None:
         return None
-    values, images = (run.probability[key].to_numpy() for key in ("probability", "image"))
-    return mean_interval(values, images, _generator(run, "probability"), resamples=2000)
+    groups = run.probability["image"].map(run.rows.drop_duplicates("image").set_index("image")["group"]).to_numpy()
+    values = run.probability["probability"].to_numpy()
+    return mean_interval(values, groups, _generator(run, "probability"), resamples=2000)
 
 
 def _rate(successes: int, n: int) -> Estimate:

@@ -19,6 +19,8 @@ SHARES = ("share", "probability", "accuracy")
 ALONE = ("error", "mean error", "mean_probability", "smallest_probability", "clean_accuracy")
 """Shares that come without an interval."""
 COUNTS = ("n", "samples", "images")
+OWN_INTERVALS = ("probabilistic",)
+"""Measures whose intervals hold with a confidence of their own."""
 WIDEST = 12
 """Columns at most of a table of a measure that names no headline numbers."""
 HEADLINES: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -127,7 +129,8 @@ def over_runs(kind: str, values: Mapping[str, Mapping[str, Value]]) -> Grid:
         rows.append((place, tuple(shown(cell, bool(count)) for cell, (_, count) in zip(cells, columns, strict=True))))
     left = len(known) - len(wanted) if kind not in HEADLINES else 0
     more = f" {left} further numbers: report/measured.csv." if left > 0 else ""
-    return Grid(f"Of each run; below a number its 95 % interval where it has one.{more}", tuple(columns), tuple(rows))
+    interval = "interval" if kind in OWN_INTERVALS else "95 % interval"
+    return Grid(f"Of each run; below a number its {interval} where it has one.{more}", tuple(columns), tuple(rows))
 
 
 def shown(value: Value, counted: bool = True) -> Cell:

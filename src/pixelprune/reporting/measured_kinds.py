@@ -20,7 +20,8 @@ ABOUT = {
     "found, after the temperature is calibrated on these images. Larger is steadier, also where the network is "
     "steadily wrong: read it beside clean accuracy. Where the search misses the maximum, psi says too much.",
     "probabilistic": "How likely a random point of the ball keeps the class, which says nothing of what an attacker "
-    "finds; and robust accuracy under one attack, from as few images as the precision asks for.",
+    "finds; and robust accuracy under one attack, from as few images as the precision asks for, whose "
+    "interval is gamma to each side, with confidence 1 − delta.",
     "sensitivity": "Four perturbations side by side: adversarial, universal, random, low-pass; right: still classified "
     "right, changed: the class is another one. To ignore what a low-pass filter takes away is neither good nor bad by "
     "itself: the task decides.",

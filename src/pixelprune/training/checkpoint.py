@@ -24,6 +24,11 @@ NESTED = ("state_dict", "model_state_dict", "model", "net")
 """Where training scripts keep the state dict in a file that holds more."""
 SHOWN = 3
 """Names that a message lists."""
+KINDS = (
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+)  # fmt: skip
+"""Of numbers, as weights and counts are stored."""
 
 
 def read(content: bytes, place: str) -> dict[str, Tensor]:
@@ -44,6 +49,8 @@ def read(content: bytes, place: str) -> dict[str, Tensor]:
         raise ArtifactError(f"{place}: not a whole {suffix} file of plain tensors ({reason}). Get it again.") from None
     tensors = _state_dict(found, place)
     for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in KINDS:
+            raise ArtifactError(f"{place}: {name} is {tensor.dtype}, {tensor.layout}: expected plain numbers.")
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise ArtifactError(f"{place}: {name} holds numbers that are not finite. Get the file again.")
     return tensors

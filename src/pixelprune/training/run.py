@@ -9,6 +9,7 @@ import torch
 
 from pixelprune import artifacts, closure, parallel, pruned, runtime, sampling, state
 from pixelprune.datasets import split
+from pixelprune.errors import ParamsError
 from pixelprune.models import store
 from pixelprune.models.network import NetworkOptions, Normalize, multiply_adds
 from pixelprune.training import loop
@@ -83,8 +84,19 @@ def sources(network: NetworkOptions, training: TrainingOptions) -> set[Path]:
 def build(
     network: NetworkOptions, classes: int, images: torch.Tensor, seed: int, device: torch.device
 ) -> torch.nn.Module:
-    """The network with its first weights, normalizing by the statistics of images uint8 (N, 3, H, W)."""
+    """The network with its first weights, normalizing by the statistics of images uint8 (N, 3, H, W).
+
+    Raises ParamsError where the network cannot take images of that size.
+    """
     model = network.build(classes, sampling.torch_generator(seed, "weights"))
+    try:
+        multiply_adds(model, *images.shape[2:])
+    except RuntimeError as error:
+        size = " x ".join(map(str, images.shape[2:]))
+        raise ParamsError(
+            f"network {network.name}: cannot take images of {size} ({' '.join(str(error).split())[:200]}). "
+            "Choose another network, or another size of the data set where it has that option."
+        ) from None
     for module in model.modules():
         if isinstance(module, Normalize):
             module.fit(images.cpu())
