@@ -12,15 +12,20 @@ from torch import Tensor, nn
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.believed import Believed
+from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fresh import Fresh
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean, votes
 from pixelprune.attacks.narrowing import Budget, Counted
+from pixelprune.attacks.stochastic.demanding import Demanding
+from pixelprune.attacks.stochastic.firm import Firm
 from pixelprune.attacks.threat import Threat
+from pixelprune.attacks.transferred import Transferred
 from pixelprune.draws import Draws
 from pixelprune.fills.black import Black
-from pixelprune.harness import by_chance
-from pixelprune.harness.ladder import Batch
+from pixelprune.harness import by_chance, ladder
+from pixelprune.harness.accesses import Access
+from pixelprune.harness.ladder import Batch, climb
 from pixelprune.harness.redrawn import Redrawn
 from pixelprune.maps.map import Source
 from pixelprune.maps.redrawn import Redrawn as RedrawnMap
@@ -286,3 +291,57 @@ def test_what_an_attack_draws_does_not_depend_on_those_before_it(tmp_path: Path)
         again, points = measured()
         assert again.equals(whole) and torch.equal(points["adaptive", "linf"], worst["adaptive", "linf"])
         assert part.read_bytes() == content
+
+
+def by_luck(word: str) -> Mean:
+    """Its answers say nothing of the image; the right class is ahead by 1 on average."""
+    ahead = torch.tensor([-1.0, 0.0])
+    return Mean(lambda images, draws: draws.normal(2) - ahead, Fresh.of(Draws.of(IDS, word)), 1)
+
+
+class Given:
+    """Returns what it was given, whatever the model says."""
+
+    name = "given"
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        return {"name": self.name}
+
+    def narrow(self, index: Tensor) -> "Given":
+        return Given(self.points[index])
+
+    def __call__(self, model: Any, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
+        return self.points
+
+
+def test_a_point_is_not_given_up_for_a_clean_image_that_was_lucky() -> None:
+    """What judges a point has other draws than what judged the clean image: that one margin is larger says nothing."""
+    images, points = pictures(), pictures() + 0.01
+    labels = torch.zeros(N, dtype=torch.int64)
+    believed = Believed(Given(points), by_luck("judge"), 1)
+    found = believed(
+        by_luck("search"), images, labels, ball=LinfBall(eps=EPS), mask=EVERYWHERE, draws=Draws.of(IDS, "attack")
+    )
+    right = margin(by_luck("judge")(images), labels) <= 0
+    assert 2 < right.sum() < N
+    torch.testing.assert_close(found, torch.where(right[:, None, None, None], points, images))
+
+
+def test_the_harness_keeps_what_an_attack_on_answers_by_chance_returns(tmp_path: Path) -> None:
+    points = pictures() + 0.01
+    some = Batch(pictures(), torch.zeros(N, dtype=torch.int64), IDS, IDS, N)
+    access = Access("defended", by_luck("verdict"), EVERYWHERE, climbed=by_luck("search"))
+    threats = {"linf": Threat(eps=(EPS,))}
+    _, found = climb(some, access, threats, {"given": Given(points)}, seed=0, folder=tmp_path)
+    right = margin(by_luck("verdict")(some.images), some.labels) <= 0
+    torch.testing.assert_close(found["linf"], torch.where(right[:, None, None, None], points, some.images))
+
+
+def test_a_part_is_named_by_the_code_of_all_that_an_attack_wraps() -> None:
+    attack = Believed(Demanding(Fast(), Firm, 0.5), Firm(by_luck("judge"), LABELS, 0.5), 1)
+    names = {Path(file).stem for file in ladder._files(attack)}
+    assert names == {"believed", "demanding", "firm", "fast", "mean", "fresh", "draws"}
+    assert {Path(file).stem for file in ladder._files(Transferred(Score(0.0), APGD()))} == {"transferred", "apgd"}

@@ -23,7 +23,7 @@ from pixelprune.harness.behind import Behind, Gradient, Verdict
 from pixelprune.harness.compared import worst
 from pixelprune.harness.defended import COLUMNS, Job, evaluate
 from pixelprune.harness.effort import Effort
-from pixelprune.harness.ladder import Batch
+from pixelprune.harness.ladder import PIXELS, Batch, chunks
 from pixelprune.harness.ways import along_means
 
 EPS = 0.03
@@ -91,6 +91,32 @@ def test_each_declaration_gets_its_ways_and_its_numbers_of_images_and_draws(
     assert ns == {way: n for way, n in counts.items() if way != "static"} | {
         f"worst of {n}": n for way, n in counts.items() if way not in ("clean", "static")
     }
+
+
+def loud(net: nn.Module, gradient: Gradient) -> Drawn:
+    """Single draws err now and then by themselves."""
+    return lambda images, draws: net(images) + 0.7 * draws.normal(4)
+
+
+def test_an_image_that_stands_was_attacked_to_the_end_however_single_draws_fell(tmp_path: Path) -> None:
+    rows, *_ = run(Toy(loud, dynamic=True, randomised=True), tmp_path)
+    for way, attacks in (("bpda", 2), ("unrolled", 1), ("bpda_2", 2), ("unrolled_2", 1)):
+        stands = rows[(rows["way"] == way) & rows["right_mean"]]
+        assert len(stands) and (stands["backward"] >= attacks * EFFORT.steps * stands["draws"]).all()
+
+
+@pytest.mark.parametrize(("group", "side"), [(3, 6), (60, 6), (50, 96), (50, 128), (2, 300)])
+def test_attacks_verdicts_and_corruptions_work_on_whole_groups(group: int, side: int) -> None:
+    images = torch.zeros(200, 3, 1, 1).expand(200, 3, side, side)
+    parts = chunks(images, group)
+    assert torch.cat(parts).tolist() == list(range(200))
+    assert all(len(part) % group == 0 for part in parts[:-1])
+    assert len(parts[0]) <= max(group, PIXELS // side**2)
+    some = Batch(images, torch.zeros(200).long(), np.arange(200), np.arange(200), 200)
+    for coupled in (True, False):
+        behind = Behind(Toy(centered, batch_coupled=coupled), network(), {}, some, 0, group)
+        expected = chunks(images, group if coupled else 1)
+        assert [len(part) for part in behind.parts(200)] == [len(part) for part in expected]
 
 
 def test_what_is_compared_is_paired_on_equal_images(tmp_path: Path) -> None:

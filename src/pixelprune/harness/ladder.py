@@ -95,14 +95,18 @@ def climb(
     folder: where finished parts are kept; it belongs to these weights, data and masks.
     """
     clean = _classify(access, batch)
+    start = clean
+    if access.climbed is not None:
+        # What a model says by chance of the clean image is no reason to prefer that image to what an attack returns.
+        start = (clean[0], clean[1].masked_fill(clean[1] <= 0, -torch.inf), *clean[2:])
     tables, examples = [], {}
     for key, threat in threats.items():
-        worst = found = _nothing_found(clean, batch)
+        worst = found = _nothing_found(start, batch)
         parts = [(*rung, position) for rung in ladder.items() for position in range(len(threat.eps))]
         for attack_key, attack, position in cli.progress(parts, f"attack {access.name}, {key}"):
             eps = threat.eps[position]
             if position == 0:
-                found = _nothing_found(clean, batch)
+                found = _nothing_found(start, batch)
             part = _part_name(batch, access, threat, attack, threat.eps[: position + 1], seed)
             words = (seed, access.name + access.variant, attack.name, repr(eps))
             spent = _attack(batch, access, attack, threat.ball(eps), found, words, folder / part)
@@ -185,9 +189,7 @@ def _attack_chunk(
     draws = Draws.of(batch.ids[index.cpu().numpy()], *words, device=index.device)
     points, logits = attacked(attack, access, index, images, labels, ball=ball, draws=draws, spent=spent, pages=pages)
     # The float32 verdict on the returned point is the one that counts, whatever the attack saw on its way.
-    verdict = margin(logits, labels)
-    # Of a model that answers by chance, what was found has been judged already; margins of other draws say less.
-    worse = verdict > found.margin[index] if access.climbed is None else torch.ones_like(verdict, dtype=torch.bool)
+    worse = (verdict := margin(logits, labels)) > found.margin[index]
     target, delta = index[worse], (points - images)[worse]
     found.prediction[target], found.margin[target] = logits.argmax(1)[worse], verdict[worse]
     found.linf[target], found.l2[target] = delta.flatten(1).abs().amax(1), delta.flatten(1).norm(dim=1)
