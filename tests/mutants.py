@@ -59,7 +59,7 @@ FIRST = {
     "measures/temperature.py": "oracles/test_measures.py", "evaluation/massart.py": "oracles/test_massart.py",
     "evaluation/uncertainty.py": "oracles/test_uncertainty.py", "evaluation/mce.py": "oracles/test_mce.py",
     "harness/behind.py": "oracles/test_behind.py", "harness/compared.py": "oracles/test_defended.py",
-    "harness/ways.py": "oracles/test_defended.py",
+    "harness/ways.py": "oracles/test_defended.py", "harness/ladder.py": "oracles/test_by_chance.py",
 }  # fmt: skip
 """Where most faults of a file are noticed soonest."""
 HARMLESS = "mean instead of sum"
@@ -230,6 +230,11 @@ MUTANTS = [
     ("a known draw is drawn anew", "harness/behind.py", "self.drawn(images, Draws(self.draws.seeds))", "self.drawn(images, self.draws)"),
     ("a worst case of fewer ways", "harness/compared.py", "seen.isin(right.index).all()]", "len(right) == count]"),
     ("a posterior is not asked for its doubt", "harness/ways.py", "    if defense.posterior:", "    if False:"),
+    ("a single draw decides as the mean of fifty", "harness/ways.py", "CLEARLY * sqrt(50 / draws)", "CLEARLY"),
+    ("a lucky clean image stays", "harness/ladder.py", "clean[1].masked_fill(clean[1] <= 0, -torch.inf)", "clean[1]"),
+    ("code that is wrapped is not named", "harness/ladder.py", ", *_files(attack)", ""),
+    ("groups are cut", "harness/ladder.py", "max(size // group, 1) * group", "max(size, 1)"),
+    ("a clean image that is lucky before the judge", "believed.py", "worst.margins[worst.standing] = -torch.inf", "pass"),
 ]  # fmt: skip
 
 

@@ -340,8 +340,14 @@ def test_the_harness_keeps_what_an_attack_on_answers_by_chance_returns(tmp_path:
     torch.testing.assert_close(found["linf"], torch.where(right[:, None, None, None], points, some.images))
 
 
-def test_a_part_is_named_by_the_code_of_all_that_an_attack_wraps() -> None:
-    attack = Believed(Demanding(Fast(), Firm, 0.5), Firm(by_luck("judge"), LABELS, 0.5), 1)
-    names = {Path(file).stem for file in ladder._files(attack)}
-    assert names == {"believed", "demanding", "firm", "fast", "mean", "fresh", "draws"}
-    assert {Path(file).stem for file in ladder._files(Transferred(Score(0.0), APGD()))} == {"transferred", "apgd"}
+def test_a_part_is_named_by_the_code_of_all_that_an_attack_wraps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[set[str]] = []
+    monkeypatch.setattr(ladder, "_code", lambda files: asked.append({Path(file).stem for file in files}))
+    some = Batch(pictures(), LABELS, IDS, IDS, N)
+    access = Access("defended", Score(0.0), EVERYWHERE)
+    judge = Firm(by_luck("judge"), LABELS, 0.5)
+    for attack in (Believed(Demanding(Fast(), Firm, 0.5), judge, 1), Transferred(Score(0.0), APGD(steps=1))):
+        climb(some, access, {"linf": Threat(eps=(EPS,))}, {"own": attack}, seed=0, folder=tmp_path)
+    assert asked == [{"believed", "demanding", "firm", "fast", "mean", "fresh", "draws"}, {"transferred", "apgd"}]
