@@ -275,6 +275,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         files.defended(tmp_path, "none", ["adversarial"], [0], ["rain"])
 
 
+@pytest.mark.parametrize("now", [{"norm": "l2"}, {"headline": 4 / 255}])
+def test_results_of_another_threat_than_the_first_are_refused(
+    now: dict[str, Any], few: tuple[Results, Analysis], defend: Defend
+) -> None:
+    """DVC runs nothing again where `threats` only change their order."""
+    analysis = replace(few[1], threat=replace(few[1].threat, **now))
+    with pytest.raises(ArtifactError, match=r"rain: attacked under linf 0.0314, but .*Run `dvc repro -f attack_defended`"):
+        defended.analyze(defend(), analysis)
+
+
 def test_what_is_written_and_shown_in_a_terminal(tmp_path: Path) -> None:
     synthetic.write(tmp_path, strategies=FEW, trainings=ADVERSARIAL, seeds=(0, 1), count=32, attacked=24)
     for seed in (0, 1):
