@@ -1,4 +1,7 @@
-"""AutoAttack standard on adversarially trained models: the original."""
+"""AutoAttack standard on adversarially trained models: the original.
+
+python benchmarks/aa_standard_adversarial.py [MODEL]    of this model alone
+"""
 
 from common import compare
 from common.compare import Case
@@ -13,8 +16,8 @@ CASES = [
 ]
 
 
-def main() -> None:
-    compare.run("aa_standard_adversarial", CASES)
+def main(model: str = "") -> None:
+    compare.run("aa_standard_adversarial", CASES, model)
 
 
 if __name__ == "__main__":

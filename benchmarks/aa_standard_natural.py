@@ -1,4 +1,7 @@
-"""AutoAttack standard on models that nobody defended: the original."""
+"""AutoAttack standard on models that nobody defended: the original.
+
+python benchmarks/aa_standard_natural.py [MODEL]    of this model alone
+"""
 
 from common import compare
 from common.compare import Case
@@ -10,8 +13,8 @@ from pixelprune.attacks.autoattack import AutoAttack
 CASES = [Case(model, AutoAttack(), OriginalAutoAttack()) for model in ("small-natural", "resnet18-natural")]
 
 
-def main() -> None:
-    compare.run("aa_standard_natural", CASES)
+def main(model: str = "") -> None:
+    compare.run("aa_standard_natural", CASES, model)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""APGD on cross-entropy, 100 steps from one start: the original of AutoAttack's authors."""
+"""APGD on cross-entropy, 100 steps from one start: the original of AutoAttack's authors.
+
+python benchmarks/apgd_ce100.py [MODEL]    of this model alone
+"""
 
 from common import compare
 from common.compare import Case
@@ -13,8 +16,8 @@ CASES = [
 ]
 
 
-def main() -> None:
-    compare.run("apgd_ce100", CASES)
+def main(model: str = "") -> None:
+    compare.run("apgd_ce100", CASES, model)
 
 
 if __name__ == "__main__":

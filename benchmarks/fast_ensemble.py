@@ -2,6 +2,8 @@
 
 Its schedule was chosen on other images and models than these. AutoAttack standard of ours is measured on the way: one
 turn of the original, which takes minutes, serves both.
+
+python benchmarks/fast_ensemble.py [MODEL]    of this model alone
 """
 
 import aa_standard_adversarial
@@ -16,8 +18,8 @@ MODELS = ("small-n_fgsm", "small-pgd", "small-random-n_fgsm", "small-centre-n_fg
 CASES = [Case(model, Fast(), OriginalAutoAttack(), timed=model == "small-n_fgsm") for model in MODELS]
 
 
-def main() -> None:
-    compare.run_together({"aa_standard_adversarial": aa_standard_adversarial.CASES, "fast_ensemble": CASES})
+def main(model: str = "") -> None:
+    compare.run_together({"aa_standard_adversarial": aa_standard_adversarial.CASES, "fast_ensemble": CASES}, model)
 
 
 if __name__ == "__main__":

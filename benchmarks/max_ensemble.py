@@ -1,6 +1,8 @@
 """The max ensemble against the original AutoAttack standard, on the models of the fast one.
 
 On fewer images, since it holds all of AutoAttack and more.
+
+python benchmarks/max_ensemble.py [MODEL]    of this model alone
 """
 
 from common import compare
@@ -15,10 +17,10 @@ IMAGES = {"small-n_fgsm": 200, "resnet18-n_fgsm": 32}
 OTHERS = 100
 
 
-def main() -> None:
+def main(model: str = "") -> None:
     peer = OriginalAutoAttack()
     cases = [Case(model, Max(), peer, images=IMAGES.get(model, OTHERS), timed=False) for model in MODELS]
-    compare.run("max_ensemble", cases)
+    compare.run("max_ensemble", cases, model)
 
 
 if __name__ == "__main__":

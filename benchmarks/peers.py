@@ -20,9 +20,10 @@ from pixelprune import cli, runtime
 
 def main(model: str = "") -> None:
     runtime.prepare()
+    chosen = models.chosen(model, models.RUNS)
     for case in cases():
         place = rows.path(case.peer, case.model, case.ball).name
-        if model and case.model != model:
+        if case.model not in chosen:
             continue
         if not models.is_there(case.model):
             print(f"{place}: left out, no weights of {case.model} yet", flush=True)
@@ -33,7 +34,7 @@ def main(model: str = "") -> None:
         table = rows.compute(models.load(case.model), case.peer, case.ball, chunk=models.chunk_of(case.model))
         total = rows.totals(table)
         print(f"{place}: {total.images} images, {len(total.standing)} stand, {total.seconds:.0f} s", flush=True)
-    if model in ("", training.ACCURACY) and training.is_there(training.ACCURACY):
+    if training.ACCURACY in chosen and training.is_there(training.ACCURACY):
         training.compute_rows()
 
 

@@ -1,4 +1,7 @@
-"""PGD of 20 steps from one random start: torchattacks and foolbox."""
+"""PGD of 20 steps from one random start: torchattacks and foolbox.
+
+python benchmarks/pgd20.py [MODEL]    of this model alone
+"""
 
 from common import compare
 from common.compare import Case
@@ -15,8 +18,8 @@ CASES = [
 ]
 
 
-def main() -> None:
-    compare.run("pgd20", CASES)
+def main(model: str = "") -> None:
+    compare.run("pgd20", CASES, model)
 
 
 if __name__ == "__main__":

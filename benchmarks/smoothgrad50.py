@@ -1,4 +1,7 @@
-"""SmoothGrad of 50 samples: captum. Correlation where both see the same noisy copies."""
+"""SmoothGrad of 50 samples: captum. Correlation where both see the same noisy copies.
+
+python benchmarks/smoothgrad50.py [MODEL]    of this model alone
+"""
 
 from collections.abc import Callable
 
@@ -24,9 +27,10 @@ COMPARED = 8
 OURS = SmoothGrad(name="smoothgrad", reads="models/none/natural/0", samples=SAMPLES)
 
 
-def main() -> None:
+def main(model: str = "") -> None:
     runtime.prepare()
-    results.replace("smoothgrad50", [_compare(name, count) for name, count in IMAGES.items()])
+    found = [_compare(name, IMAGES[name]) for name in models.chosen(model, IMAGES)]
+    results.replace("smoothgrad50", found, model)
 
 
 def _compare(name: str, count: int) -> results.Entry:

@@ -35,21 +35,26 @@ class Case:
     """False where turns with the peer take too long: its time is then that of its rows, under another load."""
 
 
-def run(subject: str, cases: Sequence[Case]) -> None:
-    """Compares every case whose weights and rows are there, and replaces the subject's entries of the results."""
-    run_together({subject: cases})
+def run(subject: str, cases: Sequence[Case], model: str = "") -> None:
+    """Compares every case whose weights and rows are there, and replaces the subject's entries of the results.
+
+    model: only the cases and entries of this one.
+    """
+    run_together({subject: cases}, model)
 
 
-def run_together(subjects: Mapping[str, Sequence[Case]]) -> None:
+def run_together(subjects: Mapping[str, Sequence[Case]], model: str = "") -> None:
     """As `run`, and a peer that several subjects time on the same images has its turns once for all of them."""
     runtime.prepare()
+    chosen = models.chosen(model, [case.model for cases in subjects.values() for case in cases])
+    subjects = {name: [case for case in cases if case.model in chosen] for name, cases in subjects.items()}
     turns = Turns(subjects)
     for subject, cases in subjects.items():
         entries = []
         for case in cases:
             entries.append(_absent(subject, case) or _compare(subject, case, turns))
             print(_line(entries[-1]), flush=True)
-        results.replace(subject, entries)
+        results.replace(subject, entries, model)
 
 
 def _absent(subject: str, case: Case) -> results.Entry | None:

@@ -6,6 +6,7 @@ weights that are there are used as they are, wherever they were trained.
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from pixelprune import artifacts, params, pruned, selecting, state
 from pixelprune.datasets import split
+from pixelprune.errors import ParamsError
 from pixelprune.fills.fill import FillOptions
 from pixelprune.harness import accesses
 from pixelprune.harness.accesses import Access
@@ -103,6 +105,15 @@ def folder(name: str) -> Path:
 
 def is_there(name: str) -> bool:
     return (folder(name) / "model.safetensors").is_file()
+
+
+def chosen(model: str, names: Iterable[str]) -> list[str]:
+    """The names that are this model's, all where it is "". Raises ParamsError where there are none."""
+    names = list(names)
+    found = [name for name in names if model in ("", name)]
+    if not found:
+        raise ParamsError(f"found model {model!r}, expected one of {', '.join(dict.fromkeys(names))}")
+    return found
 
 
 def images_of(name: str) -> int:

@@ -1,6 +1,7 @@
 """benchmarks/results.json, and the page that it renders to."""
 
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from common.models import HERE
@@ -42,6 +43,7 @@ time is the median of 3 on the first 64 images, or of all n where those are fewe
 - ratio: the peer's time over ours
 - robust: share of all n images that are right as attacked, by one float32 forward pass of the original model, for both
 - passes: forward and backward together, on those n images
+- machine: a letter, named at the end
 - floor: the part of our time that the bare passes take in our best mode
 - the peer gets the model as any library would: a float32 module in eval mode
 """
@@ -54,10 +56,11 @@ def entry(**values: Any) -> Entry:
     return dict.fromkeys(FIELDS) | {name: _rounded(value) for name, value in values.items()}
 
 
-def replace(subject: str, entries: list[Entry], path: Path = JSON, page: Path = PAGE) -> None:
-    """Puts these entries in the place of the subject's old ones, and writes the page anew."""
+def replace(subject: str, entries: list[Entry], model: str = "", path: Path = JSON, page: Path = PAGE) -> None:
+    """Puts these entries in the place of the subject's old ones, or of this model's alone, and writes the page anew."""
     old = artifacts.load_json(path) if path.exists() else []
-    together = [other for other in old if other["subject"] != subject] + entries
+    kept = [each for each in old if each["subject"] != subject or model not in ("", each["model"])]
+    together = kept + entries
     order = list(SUBJECTS)
     together.sort(key=lambda each: order.index(each["subject"]))
     artifacts.save_json(path, together)
@@ -67,27 +70,29 @@ def replace(subject: str, entries: list[Entry], path: Path = JSON, page: Path = 
 def render(entries: list[Entry]) -> str:
     """The page, a table a subject."""
     parts = [HEAD]
+    machines = sorted({str(each["machine"]) for each in entries if each["machine"]})
+    letters = dict(zip(machines, ascii_uppercase))
     for subject, title in SUBJECTS.items():
         own = [each for each in entries if each["subject"] == subject]
         if own:
-            parts.append(f"## {title}\n\n`python benchmarks/{subject}.py`\n\n{_table(own)}{_notes(own)}")
-    machines = sorted({str(each["machine"]) for each in entries if each["machine"]})
-    parts.append("## Machine\n\n" + "".join(f"- {machine}\n" for machine in machines))
+            parts.append(f"## {title}\n\n`python benchmarks/{subject}.py`\n\n{_table(own, letters)}{_notes(own)}")
+    lines = [f"- {letter}: {machine}\n" for machine, letter in letters.items()]
+    parts.append("## Machines\n\n" + "".join(lines))
     return "\n".join(parts)
 
 
-def _table(entries: list[Entry]) -> str:
+def _table(entries: list[Entry], letters: dict[str, str]) -> str:
     columns = {
         "model": "model", "peer": "peer", "norm": "norm", "n": "n", "ours_s": "ours, s", "peer_s": "peer, s",
         "ratio": "ratio", "ours_robust": "ours robust", "peer_robust": "peer robust", "ours_passes": "our passes",
-        "peer_passes": "peer's passes", "floor_share": "floor",
+        "peer_passes": "peer's passes", "floor_share": "floor", "machine": "machine",
     }  # fmt: skip
     extra = sorted({name for each in entries for name in each.get("measured", {})})
     shown = {name: title for name, title in columns.items() if any(each.get(name) is not None for each in entries)}
     head = [*shown.values(), *extra]
     rows = [
         [*(_cell(name, each.get(name)) for name in shown), *(_cell("", each.get("measured", {}).get(x)) for x in extra)]
-        for each in entries
+        for each in ({**each, "machine": letters.get(each["machine"])} for each in entries)
     ]
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)

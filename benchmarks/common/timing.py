@@ -12,6 +12,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from pixelprune import runtime
 from pixelprune.models.quick import quick
 
 ROUNDS = 3
@@ -70,8 +71,10 @@ def floor_seconds(forward: int, backward: int, bare: Mapping[str, float]) -> flo
 
 
 def machine() -> str:
-    """The processor, its threads in use, and torch."""
-    return f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} threads, torch {torch.__version__}"
+    """The processor, its threads in use, torch, and where the processor lacks what quick copies are quick by."""
+    threads = f"{torch.get_num_threads()} of {os.cpu_count()} threads"
+    lacking = "" if runtime.computes_bfloat16(torch.device("cpu")) else ", no bfloat16 in hardware"
+    return f"{_processor()}, {threads}, torch {torch.__version__}{lacking}"
 
 
 def _processor() -> str:

@@ -18,6 +18,7 @@ from common import compare, models, passes, peers, results, rows, timing  # noqa
 from pixelprune import artifacts  # noqa: E402
 from pixelprune.attacks.balls import L2Ball, LinfBall  # noqa: E402
 from pixelprune.attacks.pgd import PGD  # noqa: E402
+from pixelprune.errors import ParamsError  # noqa: E402
 from pixelprune.fills.black import Black  # noqa: E402
 
 BALL = LinfBall(eps=0.1)
@@ -185,17 +186,32 @@ def test_a_peer_of_several_subjects_has_its_turns_once(stage, monkeypatch):
     assert first["ours_passes"] < second["ours_passes"] and first["floor_share"] != second["floor_share"]
 
 
+def test_one_model_of_a_subject_may_be_run_alone(stage):
+    cases = [compare.Case(name, PGD(steps=2), FakePeer(), BALL) for name in ("linear", "other")]
+    compare.run("pgd20", cases)
+    whole = artifacts.load_json(stage / "results.json")
+    compare.run("pgd20", [*cases[:1], dataclasses.replace(cases[1], images=4)], "other")
+    alone = artifacts.load_json(stage / "results.json")
+    assert [each["model"] for each in alone] == ["linear", "other"] and alone[0] == whole[0] and alone[1]["n"] == 4
+    with pytest.raises(ParamsError, match="found model 'othr', expected one of linear, other"):
+        compare.run("pgd20", cases, "othr")
+
+
 def test_a_subject_replaces_its_own_entries_alone(tmp_path):
     path, page = tmp_path / "results.json", tmp_path / "RESULTS.md"
     first = results.entry(subject="training", model="a", ours_s=1.23456)
-    results.replace("training", [first], path, page)
-    results.replace(
-        "pgd20", [results.entry(subject="pgd20", model="b", note="why", disagree={"ours": [7]})], path, page
-    )
-    results.replace("training", [results.entry(subject="training", model="c")], path, page)
+    second = results.entry(subject="pgd20", model="b", note="why", disagree={"ours": [7]})
+    results.replace("training", [first], path=path, page=page)
+    results.replace("pgd20", [second], path=path, page=page)
+    results.replace("training", [results.entry(subject="training", model="c")], path=path, page=page)
     written = artifacts.load_json(path)
     assert [(each["subject"], each["model"]) for each in written] == [("pgd20", "b"), ("training", "c")]
     assert first["ours_s"] == 1.235
+    results.replace("training", [results.entry(subject="training", model="d", machine="large")], "d", path, page)
+    results.replace("training", [results.entry(subject="training", model="d", machine="small")], "d", path, page)
+    written = artifacts.load_json(path)
+    assert [(each["model"], each["machine"]) for each in written] == [("b", None), ("c", None), ("d", "small")]
+    assert "| A |" in page.read_text() and "- A: small" in page.read_text()
     assert page.read_text() == results.render(written)
     assert "- b: why" in page.read_text() and "ours 7" in page.read_text()
     with pytest.raises(ValueError, match="found subject 'pgd21'"):
