@@ -197,3 +197,17 @@ def test_a_read_only_file_system(tmp_path, monkeypatch):
     with pytest.raises(ArtifactError) as error:
         artifacts.save_json(tmp_path / "a.json", json.loads("{}"))
     assert str(error.value) == f"{tmp_path}: cannot be written (Permission denied)."
+
+
+def test_a_result_that_is_begun_anew_has_no_card(tmp_path):
+    artifacts.save_json(tmp_path / "card.json", {})
+    artifacts.begin(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    artifacts.begin(tmp_path / "new")  # nothing to take away
+
+
+def test_a_folder_that_is_none_is_said_before_the_work(tmp_path):
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(ArtifactError) as error:
+        artifacts.begin(tmp_path / "data")
+    assert str(error.value) == f"{tmp_path}/data: cannot be written (Not a directory)."
