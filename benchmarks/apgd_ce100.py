@@ -11,7 +11,7 @@ from pixelprune import cli
 from pixelprune.attacks.apgd import APGD
 
 CASES = [
-    Case(model, APGD(steps=100), OriginalAutoAttack("apgd-ce"))
+    Case(model, APGD(steps=100), OriginalAutoAttack("apgd-ce"), timed=model != "resnet18-natural")
     for model in ("small-n_fgsm", "small-natural", "resnet18-n_fgsm", "resnet18-natural")
 ]
 

@@ -19,7 +19,7 @@ CASES = [Case(model, Fast(), OriginalAutoAttack(), timed=model == "small-n_fgsm"
 
 
 def main(model: str = "") -> None:
-    compare.run_together({"aa_standard_adversarial": aa_standard_adversarial.CASES, "fast_ensemble": CASES}, model)
+    compare.run_together({"fast_ensemble": CASES, "aa_standard_adversarial": aa_standard_adversarial.CASES}, model)
 
 
 if __name__ == "__main__":

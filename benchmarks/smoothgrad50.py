@@ -38,9 +38,9 @@ def _compare(name: str, count: int) -> results.Entry:
     try:
         from captum.attr import NoiseTunnel, Saliency
     except ImportError as error:
-        return results.entry(**entry, note=f"not run: {error}")
+        return results.not_run(str(error), **entry)
     if not models.is_there(name):
-        return results.entry(**entry, note="not run: no weights yet, see `make bench`")
+        return results.not_run("no weights yet, see `make bench`", **entry)
     subject = models.load(name).part(slice(count))
     classes = predicted(subject.original, subject.images)
     tunnel, before = NoiseTunnel(Saliency(subject.original)), passes.snapshot(subject.original)

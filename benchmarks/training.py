@@ -89,7 +89,7 @@ def main() -> None:
         if is_there(name):
             entries.append(_compare(name, count))
         else:
-            entries.append(results.entry(subject="training", model=name, note="not run: no data yet, see `make bench`"))
+            entries.append(results.not_run("no data yet, see `make bench`", subject="training", model=name))
     results.replace("training", entries)
 
 

@@ -11,7 +11,7 @@ python stages/attack.py STRATEGY TRAINING SEED
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, parallel, params, pruned, runtime, selecting, state
+from pixelprune import artifacts, cli, closure, parallel, params, pruned, runtime, selecting, state
 from pixelprune.attacks.catalog import Attack
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
@@ -42,10 +42,12 @@ def main(strategy: str, training: str, seed: str) -> None:
         settings=settings,
         seed=int(seed),
     )
-    inputs = [own / "model.safetensors", full / "model.safetensors"]
+    inputs = [place / name for place in (own, full) for name in ("model.safetensors", "card.json")]
     inputs += [masks / name for name in ("test.npy", "card.json", "selector.json", "selector.safetensors")]
     inputs += [Path("data/raw/test", f"{name}.npy") for name in ("images", "labels", "ids")]
-    name = state.fingerprint(files=[state.file_digest(path) for path in inputs], images=settings.images)
+    name = state.fingerprint(
+        files=[state.file_digest(path) for path in inputs], images=settings.images, code=closure.digest(run.sources()),
+    )  # fmt: skip
     with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
         with parallel.written_once(out) as place:
             card = run.evaluate(job, split.load(Path("data/raw"), "test"), place, folder, device)

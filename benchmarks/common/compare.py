@@ -16,6 +16,7 @@ from pixelprune.attacks.attack import Attack
 from pixelprune.attacks.balls import Ball, LinfBall
 from pixelprune.attacks.narrowing import Budget
 from pixelprune.draws import Draws
+from pixelprune.errors import ArtifactError
 from pixelprune.harness import ladder
 
 LINF = LinfBall(eps=8 / 255)
@@ -48,22 +49,27 @@ def run_together(subjects: Mapping[str, Sequence[Case]], model: str = "") -> Non
     runtime.prepare()
     chosen = models.chosen(model, [case.model for cases in subjects.values() for case in cases])
     subjects = {name: [case for case in cases if case.model in chosen] for name, cases in subjects.items()}
-    turns = Turns(subjects)
+    turns, missing = Turns(subjects), []
     for subject, cases in subjects.items():
         entries = []
         for case in cases:
             entries.append(_absent(subject, case) or _compare(subject, case, turns))
             print(_line(entries[-1]), flush=True)
-        results.replace(subject, entries, model)
+        try:
+            results.replace(subject, entries, model)
+        except ArtifactError as error:
+            missing.append(str(error))
+    if missing:
+        raise ArtifactError("\n".join(missing))
 
 
 def _absent(subject: str, case: Case) -> results.Entry | None:
     """An entry that says what is missing; None where everything is there."""
     common = {"subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm}
     if not models.is_there(case.model):
-        return results.entry(**common, note="not run: no weights yet, see `make bench`")
+        return results.not_run("no weights yet, see `make bench`", **common)
     problem = peers.problem(case.peer)
-    return results.entry(**common, note=f"not run: {problem}") if problem else None
+    return results.not_run(problem, **common) if problem else None
 
 
 def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:

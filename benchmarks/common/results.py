@@ -6,6 +6,7 @@ from typing import Any
 
 from common.models import HERE
 from pixelprune import artifacts
+from pixelprune.errors import ArtifactError
 
 JSON, PAGE = HERE / "results.json", HERE / "RESULTS.md"
 
@@ -33,6 +34,7 @@ SUBJECTS = {
 """In the order of the page."""
 
 Entry = dict[str, Any]
+NOT_RUN = "not run: "
 
 HEAD = """\
 # Benchmarks
@@ -56,15 +58,34 @@ def entry(**values: Any) -> Entry:
     return dict.fromkeys(FIELDS) | {name: _rounded(value) for name, value in values.items()}
 
 
+def not_run(why: str, **values: Any) -> Entry:
+    """An entry that says what was missing."""
+    return entry(**values, note=NOT_RUN + why)
+
+
 def replace(subject: str, entries: list[Entry], model: str = "", path: Path = JSON, page: Path = PAGE) -> None:
-    """Puts these entries in the place of the subject's old ones, or of this model's alone, and writes the page anew."""
+    """Puts these entries in the place of the subject's old ones, or of this model's alone, and writes the page anew.
+
+    Entries of a model that could not be run replace no measured ones. Raises ArtifactError that names them, afterwards.
+    """
     old = artifacts.load_json(path) if path.exists() else []
-    kept = [each for each in old if each["subject"] != subject or model not in ("", each["model"])]
-    together = kept + entries
+    missing = {each["model"]: each["note"] for each in entries if each.get("note", "").startswith(NOT_RUN)}
+    measured = {each["model"] for each in old if each["subject"] == subject and each["machine"] is not None}
+    left = missing.keys() & measured
+    together = [
+        each for each in old
+        if each["subject"] != subject or model not in ("", each["model"]) or each["model"] in left
+    ]  # fmt: skip
+    together += [each for each in entries if each["model"] not in left]
     order = list(SUBJECTS)
     together.sort(key=lambda each: order.index(each["subject"]))
     artifacts.save_json(path, together)
     artifacts.save_text(page, render(together))
+    if missing:
+        lines = (
+            f"  {name}: {note}{'; its figures are those of before' * (name in left)}" for name, note in missing.items()
+        )
+        raise ArtifactError("\n".join([f"{subject}: {len(missing)} of its models could not be run", *lines]))
 
 
 def render(entries: list[Entry]) -> str:

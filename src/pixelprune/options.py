@@ -1,7 +1,7 @@
 """The base of everything that params.yaml can set, and the value types that options share."""
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -27,6 +27,12 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("must hold each value once")
+    return values
+
+
 PixelDistance = Annotated[float, BeforeValidator(_ratio, json_schema_input_type=float | str), Field(gt=0)]
 """A distance in units of the pixel range [0, 1]; written as a number or a ratio."""
 
@@ -44,6 +50,9 @@ LinfDistance = Annotated[PixelDistance, AfterValidator(within_range)]
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 """A name that the user gives to an entry. Without "-", which DVC uses to join the keys of a matrix."""
+
+Once = AfterValidator(_once)
+"""Marks a list in which every value has to stand once: a second time it would be counted twice."""
 
 Listed = BeforeValidator(_listed)
 """Marks a tuple field that YAML writes as a list: `Annotated[tuple[int, ...], Listed]`."""

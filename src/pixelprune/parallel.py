@@ -4,7 +4,9 @@ All of them do the same work but for what is shared out: chunks of attacked imag
 first one alone writes and speaks. On accelerators each has one of its own (nccl), else they share the cores (gloo).
 """
 
+import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,20 +17,37 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pixelprune.errors import ParamsError
+
 VARIABLE = "PIXELPRUNE_PROCESSES"
 
 
 def start() -> None:
     """Called first by a stage that can be shared. Starts the others, or joins them; alone, does nothing."""
     wanted = os.environ.get(VARIABLE, "1")
-    if "RANK" not in os.environ and wanted.isdecimal() and int(wanted) > 1:
-        run = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={int(wanted)}"]
-        sys.stdout.flush()
-        os.execv(run[0], [*run, *sys.argv])
+    if not re.fullmatch("[1-9][0-9]*", wanted):
+        raise ParamsError(f"{VARIABLE}: found {wanted!r}, expected how many processes share a stage: 1, 2, ...")
+    if "RANK" not in os.environ and int(wanted) > 1:
+        raise SystemExit(_start_all(int(wanted)))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         if not first():
             sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open to the end)
+
+
+def _start_all(processes: int) -> int:
+    """Runs this very command in so many processes. Returns 0, or the exit status of the first that failed."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the stage has said what is wrong
+    sys.stdout.flush()
+    try:
+        run.run(run.parse_args(["--standalone", f"--nproc-per-node={processes}", *sys.argv]))
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return failure.exitcode
+    return 0
 
 
 def stop() -> None:

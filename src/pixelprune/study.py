@@ -10,12 +10,14 @@ from pixelprune.attacks.threat import Threat
 from pixelprune.datasets.catalog import Dataset
 from pixelprune.defenses.catalog import Defense
 from pixelprune.errors import ParamsError
+from pixelprune.evaluation import transferred
+from pixelprune.evaluation.rows import UNBOUNDED
 from pixelprune.harness.effort import Effort
 from pixelprune.harness.settings import Evaluation
 from pixelprune.maps.catalog import Map
 from pixelprune.measures.catalog import Measure
 from pixelprune.models.catalog import Network
-from pixelprune.options import Key, Listed, Options
+from pixelprune.options import Key, Listed, Once, Options
 from pixelprune.pruning import Strategy
 from pixelprune.segmenters.catalog import Segmenter
 from pixelprune.training.catalog import Learning, Training
@@ -35,7 +37,7 @@ class Study(Options):
     network: Network
     trainings: Annotated[dict[Key, Training], Field(min_length=1)]
     silhouette: Learning = Field(description="How the network learns that sees nothing but the mask.")
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Listed, Once, Field(min_length=1)]
     threats: Annotated[dict[Key, Threat], Field(min_length=1)]
     ladder: Annotated[dict[Key, Attack], Field(min_length=1)]
     evaluation: Evaluation
@@ -57,11 +59,9 @@ def load() -> Study:
 
 def check(study: Study) -> None:
     """What no entry can know by itself: that the entries fit together. Raises ParamsError."""
-    mistakes = [*_strategies(study), *_maps(study), *_evaluation(study), *_defenses(study)]
+    mistakes = [*_strategies(study), *_maps(study), *_evaluation(study), *_defenses(study), *_taken(study)]
     if not study.segmenters:
         mistakes.append("segmenters: found none, expected at least one, whose folder the report reads; grabcut will do")
-    if len(set(study.seeds)) < len(study.seeds):
-        mistakes.append(f"seeds: found {list(study.seeds)}, expected each seed once")
     if mistakes:
         lines = "\n".join(f"  {line}" for line in mistakes)
         raise ParamsError(f"{params.FILE}: {len(mistakes)} to fix\n{lines}")
@@ -105,6 +105,13 @@ def _evaluation(study: Study) -> list[str]:
         for name in study.evaluation.autoattack
         if name not in runs
     ]
+
+
+def _taken(study: Study) -> list[str]:
+    """Names that tables give to rows of their own."""
+    taken = [f"threats.{UNBOUNDED}"] * (UNBOUNDED in study.threats)
+    taken += [f"ladder.{transferred.ATTACK}"] * (transferred.ATTACK in study.ladder)
+    return [f"{place}: tables use this name for rows of their own; choose another" for place in taken]
 
 
 def _defenses(study: Study) -> list[str]:

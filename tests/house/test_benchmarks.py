@@ -18,7 +18,7 @@ from common import compare, models, passes, peers, results, rows, timing  # noqa
 from pixelprune import artifacts  # noqa: E402
 from pixelprune.attacks.balls import L2Ball, LinfBall  # noqa: E402
 from pixelprune.attacks.pgd import PGD  # noqa: E402
-from pixelprune.errors import ParamsError  # noqa: E402
+from pixelprune.errors import ArtifactError, ParamsError  # noqa: E402
 from pixelprune.fills.black import Black  # noqa: E402
 
 BALL = LinfBall(eps=0.1)
@@ -195,6 +195,26 @@ def test_one_model_of_a_subject_may_be_run_alone(stage):
     assert [each["model"] for each in alone] == ["linear", "other"] and alone[0] == whole[0] and alone[1]["n"] == 4
     with pytest.raises(ParamsError, match="found model 'othr', expected one of linear, other"):
         compare.run("pgd20", cases, "othr")
+
+
+def test_what_cannot_be_run_replaces_nothing_that_was_measured(stage, monkeypatch):
+    cases = [compare.Case(name, PGD(steps=2), FakePeer(), BALL) for name in ("linear", "other")]
+    compare.run("pgd20", cases)
+    before = artifacts.load_json(stage / "results.json")
+    monkeypatch.setattr(models, "is_there", lambda name: name == "linear")
+    new = [*cases, compare.Case("third", PGD(steps=2), FakePeer(), BALL)]
+    with pytest.raises(ArtifactError) as error:
+        compare.run_together({"pgd20": new, "apgd_ce100": new[:1]})
+    after = artifacts.load_json(stage / "results.json")
+    assert [(each["subject"], each["model"]) for each in after] == [
+        ("pgd20", "other"), ("pgd20", "linear"), ("pgd20", "third"), ("apgd_ce100", "linear"),
+    ]  # fmt: skip
+    assert after[0] == before[1] and after[2]["note"].startswith("not run: no weights yet")
+    assert str(error.value).splitlines() == [
+        "pgd20: 2 of its models could not be run",
+        "  other: not run: no weights yet, see `make bench`; its figures are those of before",
+        "  third: not run: no weights yet, see `make bench`",
+    ]
 
 
 def test_a_subject_replaces_its_own_entries_alone(tmp_path):

@@ -11,6 +11,7 @@ import torch
 from pixelprune import artifacts
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def run(script: str, folder: Path, processes: int, state: str | None = None) -> Path:
@@ -63,3 +64,20 @@ def test_two_processes_train_along_the_gradient_of_one(tmp_path: Path) -> None:
         torch.testing.assert_close(weights[1][name], weight, atol=1e-5, rtol=1e-4)
     for one, other in zip(*curves, strict=True):
         assert other == pytest.approx(one, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("processes", "message"),
+    [
+        ("2", "data/pruned/none/card.json: no such file. Run `dvc repro`, or `dvc pull` to fetch it."),
+        ("two", "PIXELPRUNE_PROCESSES: found 'two', expected how many processes share a stage: 1, 2, ..."),
+        ("0", "PIXELPRUNE_PROCESSES: found '0', expected how many processes share a stage: 1, 2, ..."),
+    ],
+)
+def test_a_mistake_is_one_message_from_all_processes(tmp_path: Path, processes: str, message: str) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "stages/train.py"), "none", "natural", "0"], cwd=tmp_path, text=True,
+        env={**os.environ, "PIXELPRUNE_PROCESSES": processes, "OMP_NUM_THREADS": "1"}, capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")

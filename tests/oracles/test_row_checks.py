@@ -221,6 +221,13 @@ def test_oracles_and_moving_masks_are_upper_bounds_until_they_are_attacked():
     assert word(behaviour="dynamic", adaptive_ran=True) == "reportable"
 
 
+def test_a_number_of_a_threat_that_the_model_was_not_asked_under_is_an_upper_bound():
+    result = verdict([PASS], "static", False, False, PREDICTIONS, examined="linf")
+    assert result.word == "upper bound" and result.reasons == (
+        "the checks that ask the model did so under threat linf alone",
+    )
+
+
 def test_fatal_outranks_a_warning_and_constant_outranks_fatal():
     fatal = {**PASS, "verdict": "fail"}
     assert word([fatal], oracle=True) == "invalid"

@@ -248,7 +248,7 @@ def _run(root, place, options, labels, ids, attacked, gain, failed, images, mask
         moved = np.clip(original + step * keep, 0, 1).astype(np.float32)
         artifacts.save_array(folder / f"examples/{access}_linf.npy", moved)
     card = {"strategy": strategy, "training": training, "seed": int(seed), "oracle": False}
-    card["behaviour"] = "dynamic" if dynamic else "static"
+    card |= {"behaviour": "dynamic" if dynamic else "static", "examined": "linf"}
     card |= {"attacked": attacked, "tested": len(ids), "passes": {"forward": 21 * attacked, "backward": 20 * attacked}}
     artifacts.save_json(folder / "card.json", card)
     model = root / "models" / place

@@ -148,6 +148,16 @@ def test_two_threats_are_told_apart(study: Study, tmp_path: Path) -> None:
         assert text.index(headings[0]) < text.index("foreground") < text.index(headings[1])
 
 
+def test_a_threat_that_the_checks_did_not_ask_under_gives_upper_bounds(study: Study) -> None:
+    results = with_second_threat(study(count=32, attacked=24))
+    first, second = (analyze(results, threat).entries for threat in results.threats.values())
+    fine = [key for key, entry in first.items() if entry.judged.word == "reportable"]
+    assert fine and not any("alone" in reason for entry in first.values() for reason in entry.judged.reasons)
+    for key in fine:
+        reasons = ("the checks that ask the model did so under threat linf alone",)
+        assert (second[key].judged.word, second[key].judged.reasons) == ("upper bound", reasons)
+
+
 def test_the_tests_under_all_threats_are_one_family(study: Study) -> None:
     results = study(count=48, attacked=40)
     alone = analyze(results, results.threats["linf"])

@@ -56,6 +56,7 @@ def test_check_lists_all_mistakes_of_the_entries_at_once(tmp_path) -> None:
         ("natural: {name: natural, epochs: 6", "nat-ural: {name: natural, epochs: 6"),
         ("keep: own, fill: mean", "kep: own, fill: meen"),
         ("eps: [2/255", "eps: [-2/255"),
+        ("seeds: [0]", "seeds: [1, 1, 2]"),
     ]:
         tiny_study.edit(tmp_path, old, new)
     status, out, error = check(tmp_path)
@@ -65,8 +66,9 @@ def test_check_lists_all_mistakes_of_the_entries_at_once(tmp_path) -> None:
     places = [line.strip().partition(": ")[0] for line in mistakes]
     assert places == [
         "strategies.foreground.keep", "strategies.foreground.fill.name", "strategies.foreground.kep",
-        "trainings.nat-ural", "threats.linf.eps.0",
+        "trainings.nat-ural", "seeds", "threats.linf.eps.0",
     ]  # fmt: skip
+    assert "  seeds: must hold each value once, found [1, 1, 2]" in mistakes
     assert "  strategies.foreground.kep: no such key; did you mean 'keep'?" in mistakes
     assert (
         "  trainings.nat-ural: a key holds letters, digits and _ only, and begins with a letter; 'nat_ural' would do"
@@ -77,7 +79,7 @@ def test_check_lists_all_mistakes_of_the_entries_at_once(tmp_path) -> None:
 def test_check_lists_all_that_does_not_fit_together(tmp_path) -> None:
     (tmp_path / "params.yaml").write_text(tiny_study.PARAMS, encoding="utf-8")
     for old, new in [
-        ("map: foreground, keep: own", "map: foregroun, keep: own"), ("seeds: [0]", "seeds: [0, 0]"),
+        ("map: foreground, keep: own", "map: foregroun, keep: own"), ("  linf: {norm", "  unbounded: {norm"),
         ("reads: data/segments/outline", "reads: data/segments/grabcut"),
     ]:  # fmt: skip
         tiny_study.edit(tmp_path, old, new)
@@ -85,13 +87,26 @@ def test_check_lists_all_that_does_not_fit_together(tmp_path) -> None:
         "error: params.yaml: 3 to fix\n"
         "  strategies.foreground.map: no map 'foregroun' among maps; did you mean 'foreground'?\n"
         "  maps.foreground.reads: found 'data/segments/grabcut', expected a segmenter's output: data/segments/outline\n"
-        "  seeds: found [0, 0], expected each seed once\n"
+        "  threats.unbounded: tables use this name for rows of their own; choose another\n"
     ))  # fmt: skip
 
 
 def test_check_says_what_a_good_study_is(tmp_path) -> None:
     (tmp_path / "params.yaml").write_text(tiny_study.PARAMS, encoding="utf-8")
     assert check(tmp_path) == (0, "params.yaml: 2 strategies x 1 training x 1 seed = 2 runs\n", "")
+
+
+def test_check_finds_the_root(tmp_path) -> None:
+    """dvc would remove outputs before it found out that there are no sources."""
+    for folder in ("src/pixelprune", "stages", "studies/mine"):
+        (tmp_path / folder).mkdir(parents=True)
+    study = tmp_path / "studies/mine"
+    (study / "params.yaml").write_text(
+        tiny_study.PARAMS.replace(f"root: {tiny_study.ROOT}", "root: ."), encoding="utf-8"
+    )
+    assert check(study) == (2, "", (
+        "error: params.yaml: root: found '.', which holds no src/pixelprune and no stages; did you mean '../..'?\n"
+    ))  # fmt: skip
 
 
 def test_a_strategy_without_its_map(study: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 import tiny_study
 
 from pixelprune import artifacts
+from pixelprune.closure import closure
+from pixelprune.harness import run
 
 STATE = Path(".pixelprune/state")
 
@@ -120,6 +122,21 @@ def test_another_selector_is_other_work(finished: Path, study: Path) -> None:
     tensors = artifacts.load_tensors(path)
     last = next(name for name in reversed(tensors) if name.startswith("surrogate.") and name.endswith("bias"))
     artifacts.save_tensors(path, tensors | {last: tensors[last] + 0.01})
+    assert tiny_study.within(study, "attack", "foreground", "natural", "0")[0] == 0
+    assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
+
+
+def test_another_way_to_ask_the_pipeline_is_other_work(finished: Path, study: Path, monkeypatch) -> None:
+    """What the accesses are made of decides what was found under them, also where no attack changed."""
+    sources = run.sources()
+    rest = {file.parent.name for file in closure(tiny_study.ROOT / "stages/attack.py") - sources}
+    assert rest == {"stages", *run.ELSEWHERE}
+    shutil.copytree(finished / STATE, study / STATE)
+    before = {path.parent for path in (study / STATE).rglob("*.safetensors")}
+    (changed,) = (file for file in sources if file.name == "pipeline.py")
+    other = study / changed.name
+    other.write_text(f"{changed.read_text()}\nMORE = 1\n")
+    monkeypatch.setattr(run, "sources", lambda: sources - {changed} | {other})
     assert tiny_study.within(study, "attack", "foreground", "natural", "0")[0] == 0
     assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
 

@@ -28,7 +28,12 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 class Square(Options):
     name: Literal["square"] = "square"
     queries: int = Field(5000, ge=1, description="Points of an image that the model is asked about.")
-    share: float = Field(0.8, gt=0, le=1, description="Of the open pixels, how many the first squares change.")
+    share: float = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="Of the open pixels, the share that the first squares would cover if those lay together.",
+    )
 
     def __call__(
         self,

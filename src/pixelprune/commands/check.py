@@ -6,6 +6,7 @@ Every mistake of params.yaml is listed at once (exit status 2).
 
 import argparse
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from pixelprune import params
 from pixelprune.artifacts import AGAIN
-from pixelprune.errors import ArtifactError
+from pixelprune.errors import ArtifactError, ParamsError
 
 CHECKS = Path("report/checks.csv")
 
@@ -28,11 +29,24 @@ def main(words: list[str]) -> int:
     from pixelprune import study
 
     found = study.load()
+    rooted(found.root)
     axes = f"{_count(len(found.strategies), 'strateg', 'y', 'ies')} x {_count(len(found.trainings), 'training')}"
     stages = stage_count(Path("dvc.yaml"), values)
     ending = f", {_count(stages, 'stage')}" if stages else ""
     print(f"{params.FILE}: {axes} x {_count(len(found.seeds), 'seed')} = {_count(len(found.runs), 'run')}{ending}")
     return 0
+
+
+def rooted(root: str) -> None:
+    """Raises ParamsError where `root` is not the repository's: dvc would only find out once it had removed outputs."""
+    if not is_root(Path(root)):
+        above = [folder for folder in Path.cwd().parents if is_root(folder)]
+        near = f"; did you mean {os.path.relpath(above[0])!r}?" if above else ""
+        raise ParamsError(f"{params.FILE}: root: found {root!r}, which holds no src/pixelprune and no stages{near}")
+
+
+def is_root(folder: Path) -> bool:
+    return (folder / "src/pixelprune").is_dir() and (folder / "stages").is_dir()
 
 
 def report(path: Path = CHECKS) -> int:

@@ -25,12 +25,16 @@ def verdict(
     oracle: bool,
     adaptive_ran: bool,
     predictions: Collection[int] | Any,
+    examined: str | None = None,
 ) -> Verdict:
     """From the checks (the form of checks.json), the strategy's card and the model's clean predictions.
 
+    examined: the threat that checks asked the model under, where the number is of another one.
+
     constant     one class for all images: neither accuracy nor robustness mean anything
     invalid      a fatal check failed: the number is not printed
-    upper bound  a warning, a check that did not run, an oracle, or a mask that moves without an attack that moves it
+    upper bound  a warning, a check that did not run, an oracle, a threat that the model was not asked under, or a mask
+                 that moves without an attack that moves it
     reportable   nothing of that
     """
     if behaviour not in BEHAVIOURS:
@@ -51,6 +55,8 @@ def verdict(
         warnings.append("the map reads annotation or the label: nothing that could be deployed")
     if behaviour != "static" and not adaptive_ran:
         warnings.append(f"the mask is {behaviour} and no attack tried to move it")
+    if examined is not None:
+        warnings.append(f"the checks that ask the model did so under threat {examined} alone")
     classes = np.asarray(predictions)
     if len(classes) > 1 and len(np.unique(classes)) == 1:
         return Verdict(

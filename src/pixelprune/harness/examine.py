@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from pixelprune.attacks.apgd import APGD
+from pixelprune.attacks.apgd_targeted import APGDTargeted
 from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
+from pixelprune.attacks.max import Max
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
@@ -30,7 +32,7 @@ Examples = Mapping[tuple[str, str], Tensor]
 """(access, threat) -> the worst adversarial images of the first ones of the batch."""
 LOOK = 50
 """Images between two looks at how many AutoAttack leaves standing, where it may stop early."""
-ITERATIVE = (PGD, APGD, Fast, AutoAttack)
+ITERATIVE = (PGD, APGD, APGDTargeted, Fast, AutoAttack, Max)
 
 
 def examine(

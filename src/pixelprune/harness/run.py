@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelprune import artifacts, sampling
+from pixelprune import artifacts, closure, sampling
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.pgd import PGD
 from pixelprune.attacks.threat import Threat
@@ -25,6 +25,15 @@ EXAMPLES = 64
 """Adversarial images kept of an access and threat; at least those that the checks look at."""
 UNBOUNDED_THREAT = Threat(norm="linf", eps=(1.0,))
 UNBOUNDED_ATTACK = PGD(steps=100, relative_step=0.1)
+ELSEWHERE = ("attacks", "corruptions", "evaluation", "maps", "segmenters")
+"""Rooms whose files do not decide what a finished part of the state means: they come after it, or name themselves. An
+attack does so in the part, a map and its segmenter in the selector."""
+
+
+def sources() -> set[Path]:
+    """The files that decide what is attacked, and how: a finished part of other ones is not read back."""
+    files = closure.closure(Path(__file__))
+    return {file for file in files if file.parent.name not in ELSEWHERE}
 
 
 def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.device) -> dict[str, Any]:
@@ -60,6 +69,7 @@ def evaluate(run: Run, test: Split, out: Path, folder: Path, device: torch.devic
         "attacked": len(chosen),
         "tested": len(test),
         "passes": {kind: int(rows[kind].sum()) for kind in ("forward", "backward")},
+        "examined": next(iter(run.threats)),
         "ladder": {key: attack.model_dump(mode="json") for key, attack in run.ladder.items()},
         "threats": {key: threat.model_dump(mode="json") for key, threat in run.threats.items()},
     }

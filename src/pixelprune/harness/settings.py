@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pixelprune.corruptions.catalog import CorruptionName
-from pixelprune.options import Listed, Options
+from pixelprune.options import Listed, Once, Options
 
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*/[A-Za-z][A-Za-z0-9_]*$")]
 """strategy/training"""
@@ -26,7 +26,7 @@ class Evaluation(Options):
     background_images: int = Field(
         0, ge=0, description="Of the attacked images, how many are attacked with other budgets on what was dropped."
     )
-    background_times: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed] = Field(
+    background_times: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed, Once] = Field(
         (1.0, 2.0, 4.0, 32.0), min_length=1, description="Those budgets, as multiples of the headline eps."
     )
     smallest_eps_images: int = Field(
@@ -38,11 +38,11 @@ class Evaluation(Options):
     autoattack_within: float | None = Field(
         None, gt=0, lt=0.5, description="It stops once the share that stands is known to within this; null: never."
     )
-    autoattack: Annotated[tuple[RunName, ...], Listed] = Field(
+    autoattack: Annotated[tuple[RunName, ...], Listed, Once] = Field(
         (), description="Runs, strategy/training, in which AutoAttack must agree with the ladder."
     )
-    corruptions: Annotated[tuple[CorruptionName, ...], Listed] = Field((), description="Corruptions to apply.")
-    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Listed] = Field(
+    corruptions: Annotated[tuple[CorruptionName, ...], Listed, Once] = Field((), description="Corruptions to apply.")
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Listed, Once] = Field(
         (1, 2, 3, 4, 5), description="Their severities."
     )
     corruption_images: int = Field(100, ge=1, description="Test images corrupted, stratified by class.")

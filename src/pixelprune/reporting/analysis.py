@@ -184,7 +184,7 @@ def _entry(
         against_control=next(
             (c for (s, t, o), c in compared.items() if (s, t) == (strategy, training) and o != FULL), None
         ),
-        judged=judge(runs),
+        judged=judge(runs, threat.name),
     )
 
 

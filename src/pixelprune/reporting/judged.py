@@ -26,7 +26,8 @@ class Judged:
         return self.word != "invalid"
 
 
-def judge(runs: Sequence[Run]) -> Judged:
+def judge(runs: Sequence[Run], threat: str) -> Judged:
+    """threat: its key; that of the numbers that are judged."""
     found = [
         verdict(
             run.checks,
@@ -34,6 +35,7 @@ def judge(runs: Sequence[Run]) -> Judged:
             run.card["oracle"],
             adaptive_ran=bool((run.rows["access"] == "adaptive").any()),
             predictions=run.clean["pred"].to_numpy(),
+            examined=run.card["examined"] if run.card["examined"] != threat else None,
         )
         for run in runs
     ]
