@@ -1,5 +1,6 @@
 """What params.yaml holds as a whole: one data set and one grid."""
 
+from itertools import combinations
 from typing import Annotated
 
 from pydantic import Field
@@ -59,7 +60,14 @@ def load() -> Study:
 
 def check(study: Study) -> None:
     """What no entry can know by itself: that the entries fit together. Raises ParamsError."""
-    mistakes = [*_strategies(study), *_maps(study), *_evaluation(study), *_defenses(study), *_taken(study)]
+    mistakes = [
+        *_strategies(study),
+        *_maps(study),
+        *_evaluation(study),
+        *_defenses(study),
+        *_ladder(study),
+        *_taken(study),
+    ]
     if not study.segmenters:
         mistakes.append("segmenters: found none, expected at least one, whose folder the report reads; grabcut will do")
     if mistakes:
@@ -104,6 +112,14 @@ def _evaluation(study: Study) -> list[str]:
         f"evaluation.autoattack: found {name!r}, expected a run of the study: STRATEGY/TRAINING"
         for name in study.evaluation.autoattack
         if name not in runs
+    ]
+
+
+def _ladder(study: Study) -> list[str]:
+    return [
+        f"ladder.{second}: the same as ladder.{first}, and would find the same points; leave one out, or set restarts"
+        for (first, attack), (second, other) in combinations(study.ladder.items(), 2)
+        if attack == other
     ]
 
 

@@ -81,12 +81,14 @@ def test_check_lists_all_that_does_not_fit_together(tmp_path) -> None:
     for old, new in [
         ("map: foreground, keep: own", "map: foregroun, keep: own"), ("  linf: {norm", "  unbounded: {norm"),
         ("reads: data/segments/outline", "reads: data/segments/grabcut"),
+        ("  pgd: {name: pgd, steps: 3}", "  pgd: {name: pgd, steps: 3}\n  again: {steps: 3, name: pgd}"),
     ]:  # fmt: skip
         tiny_study.edit(tmp_path, old, new)
     assert check(tmp_path) == (2, "", (
-        "error: params.yaml: 3 to fix\n"
+        "error: params.yaml: 4 to fix\n"
         "  strategies.foreground.map: no map 'foregroun' among maps; did you mean 'foreground'?\n"
         "  maps.foreground.reads: found 'data/segments/grabcut', expected a segmenter's output: data/segments/outline\n"
+        "  ladder.again: the same as ladder.pgd, and would find the same points; leave one out, or set restarts\n"
         "  threats.unbounded: tables use this name for rows of their own; choose another\n"
     ))  # fmt: skip
 
