@@ -15,7 +15,10 @@ from pixelprune import cli
 from pixelprune.attacks.fast import Fast
 
 MODELS = ("small-n_fgsm", "small-pgd", "small-random-n_fgsm", "small-centre-n_fgsm", "resnet18-n_fgsm")
-CASES = [Case(model, Fast(), OriginalAutoAttack(), timed=model == "small-n_fgsm") for model in MODELS]
+FEW = aa_standard_adversarial.FEW
+CASES = [
+    Case(model, Fast(), OriginalAutoAttack(), images=FEW.get(model), timed=model == "small-n_fgsm") for model in MODELS
+]
 
 
 def main(model: str = "") -> None:

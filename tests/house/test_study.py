@@ -137,7 +137,7 @@ def test_a_study_without_foreground_needs_a_segmenter_too(mistakes) -> None:
 
 
 def test_each_seed_once(mistakes) -> None:
-    assert mistakes(seeds=[0, 1, 0]) == ["seeds: found [0, 1, 0], expected each seed once"]
+    assert mistakes(seeds=[0, 1, 0]) == ["seeds: must hold each value once, found [0, 1, 0]"]
 
 
 def test_a_changed_seed_leaves_a_map_without_its_run(mistakes) -> None:
@@ -147,9 +147,11 @@ def test_a_changed_seed_leaves_a_map_without_its_run(mistakes) -> None:
 
 
 def test_all_of_them_at_once(mistakes) -> None:
-    lines = mistakes(strategies={"none": None, "pca": {"map": "pcaa", "keep": 0.5}}, seeds=[0, 0])
+    lines = mistakes(
+        strategies={"none": None, "pca": {"map": "pcaa", "keep": 0.5}}, threats={"unbounded": {"eps": "8/255"}}
+    )
     assert [line.partition(": ")[0] for line in lines] == [
-        "strategies.none", "strategies.pca.map", "maps.smoothgrad.reads", "seeds"
+        "strategies.none", "strategies.pca.map", "maps.smoothgrad.reads", "threats.unbounded"
     ]  # fmt: skip
 
 
