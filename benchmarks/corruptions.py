@@ -37,7 +37,7 @@ def main() -> None:
     try:
         corrupt = peer()
     except Exception as error:  # whatever its import does on this machine, the other subjects go on
-        results.replace("corruptions", [results.not_run(f"{type(error).__name__}: {error}", **entry)])
+        results.replace("corruptions", [results.not_run(f"{type(error).__name__}: {error}", **entry)], "all")
         return
     subject = models.load(next(name for name in models.RUNS if models.is_there(name))).part(slice(64))
     entries = [_compare(name, corrupt, subject.images, subject.ids, entry) for name in CORRUPTIONS]

@@ -217,6 +217,17 @@ def test_what_cannot_be_run_replaces_nothing_that_was_measured(stage, monkeypatc
     ]
 
 
+def test_without_their_peer_the_corruptions_stay_as_they_were(stage, monkeypatch):
+    import corruptions
+
+    rows_of = [results.entry(subject="corruptions", model=name, machine="m", ratio=2.0) for name in ("all", "fog")]
+    results.replace("corruptions", rows_of)
+    monkeypatch.setattr(corruptions, "peer", lambda: 1 / 0)
+    with pytest.raises(ArtifactError, match="all: not run: ZeroDivisionError"):
+        corruptions.main()
+    assert artifacts.load_json(stage / "results.json") == rows_of
+
+
 def test_a_subject_replaces_its_own_entries_alone(tmp_path):
     path, page = tmp_path / "results.json", tmp_path / "RESULTS.md"
     first = results.entry(subject="training", model="a", ours_s=1.23456)
