@@ -1,9 +1,11 @@
 """The networks that are attacked, and the test images they are attacked on.
 
-They are runs of the two studies beside this folder. `python -m common.models` trains those whose weights are missing;
-weights that are there are used as they are, wherever they were trained.
+They are runs of the two studies beside this folder. Weights that lie in `weights/` are used as they are, wherever they
+were trained; those of the small network are kept in git, since the peers' rows are of no use without them.
+`python -m common.models` makes the images and masks, and trains what is missing.
 """
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -36,6 +38,9 @@ RUNS = {
     "resnet18-n_fgsm": ("resnet18", "none", "n_fgsm"),
 }
 """Name -> study, strategy, training."""
+WEIGHTS = HERE / "weights"
+"""Of each model a folder: what is attacked needs no more of its run."""
+KEPT = ("model.safetensors", "card.json")
 
 IMAGES = {"small": 500, "resnet18": 64}
 """Test images that accuracies are taken on: the first ones of the test part, which is in random order."""
@@ -99,8 +104,7 @@ class Masked(nn.Module):
 
 def folder(name: str) -> Path:
     """Where the weights of a model lie."""
-    study, strategy, training = RUNS[name]
-    return HERE / study / "models" / strategy / training / "0"
+    return WEIGHTS / name
 
 
 def is_there(name: str) -> bool:
@@ -150,16 +154,20 @@ def load(name: str) -> Subject:
     )
 
 
-def train_missing() -> None:
-    """Reproduces the trainings whose weights are not there; their data and masks with them."""
+def prepare() -> None:
+    """Images and masks of all models; the trainings whose weights are not there."""
+    made = set()
     for name, (study, strategy, training) in RUNS.items():
-        if is_there(name):
-            print(f"{name}: {folder(name).relative_to(HERE.parent)}")
-            continue
-        print(f"{name}: training", flush=True)
-        target = f"{HERE.name}/{study}/dvc.yaml:train@{strategy}-{training}-0"
-        subprocess.run([sys.executable, "-m", "dvc", "repro", target], cwd=HERE.parent, check=True)
+        stage = f"prune@{strategy}" if is_there(name) else f"train@{strategy}-{training}-0"
+        target = f"{HERE.name}/{study}/dvc.yaml:{stage}"
+        if target not in made:
+            made.add(target)
+            subprocess.run([sys.executable, "-m", "dvc", "repro", target], cwd=HERE.parent, check=True)
+        if not is_there(name):
+            folder(name).mkdir(parents=True, exist_ok=True)
+            for file in reversed(KEPT):  # the weights come last: with them the model is there
+                shutil.copyfile(HERE / study / "models" / strategy / training / "0" / file, folder(name) / file)
 
 
 if __name__ == "__main__":
-    train_missing()
+    prepare()
