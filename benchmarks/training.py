@@ -4,6 +4,7 @@ Speed on equal batches; accuracy of the whole recipe on all test images, the pee
 """
 
 import copy
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,8 @@ def plain(network: nn.Module, pictures: Pictures, training: Natural) -> None:
 def compute_rows(name: str = ACCURACY) -> pandas.DataFrame:
     """The peer's verdict on every test image after the whole recipe; trains where that is not there."""
     place, recipe = rows.FOLDER / f"dataloader-{name}.parquet", Recipe.of(name)
-    options = repr((recipe.network, recipe.training))
+    parts = [part.model_dump(mode="json") for part in (recipe.network, recipe.training)]
+    options = json.dumps(parts, sort_keys=True)  # the same whatever order a class lists its fields in
     if place.exists():
         table = artifacts.load_table(place)
         if set(table.options) == {options}:
