@@ -37,7 +37,7 @@ mutants: setup  ## one fault at a time into the sources: the tests must notice e
 BENCH := pgd20 apgd_ce100 aa_standard_natural fast_ensemble aa_masked max_ensemble \
 	smoothgrad50 corruptions training scaling
 
-bench: setup  ## ours beside other libraries: benchmarks/results.json and RESULTS.md; the first time takes many hours
+bench: setup  ## ours beside other libraries: benchmarks/results.json and RESULTS.md; hours where weights or rows are missing
 	@cmp -s benchmarks/requirements.lock $(VENV)/bench.lock || { \
 	  $(HERE) -m pip install -q --no-deps -r benchmarks/requirements.lock && cp benchmarks/requirements.lock $(VENV)/bench.lock; }
 	@cd benchmarks && ../$(HERE) -m common.models

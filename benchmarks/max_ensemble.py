@@ -13,7 +13,7 @@ from fast_ensemble import MODELS
 from pixelprune import cli
 from pixelprune.attacks.max import Max
 
-IMAGES = {"small-n_fgsm": 200, "resnet18-n_fgsm": 32}
+IMAGES = {"resnet18-n_fgsm": 16}
 OTHERS = 100
 
 
