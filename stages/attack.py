@@ -40,7 +40,7 @@ def main(strategy: str, training: str, seed: str) -> None:
         ladder=params.load("ladder", dict[str, Attack]),
         corruptions={name: CORRUPTIONS[name] for name in settings.corruptions},
         settings=settings,
-        seed=int(seed),
+        seed=params.seed(seed),
     )
     inputs = [place / name for place in (own, full) for name in ("model.safetensors", "card.json")]
     inputs += [masks / name for name in ("test.npy", "card.json", "selector.json", "selector.safetensors")]
@@ -51,7 +51,7 @@ def main(strategy: str, training: str, seed: str) -> None:
     with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
         with parallel.written_once(out) as place:
             card = run.evaluate(job, split.load(Path("data/raw"), "test"), place, folder, device)
-            card |= {"strategy": strategy, "training": training, "seed": int(seed)}
+            card |= {"strategy": strategy, "training": training, "seed": params.seed(seed)}
             artifacts.save_json(place / "card.json", card)
         parallel.stop()
     print(f"attack {strategy} {training} {seed}: {card['attacked']} images, {card['passes']['backward']:,} gradients")

@@ -11,7 +11,7 @@ python stages/attack_defended.py TRAINING SEED DEFENSE
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, defending, params, runtime, sampling, state
+from pixelprune import artifacts, cli, closure, defending, params, runtime, sampling, selecting, state
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
@@ -36,13 +36,15 @@ def main(training: str, seed: str, defense: str) -> None:
         attack=Fast(),
         effort=effort,
         corruptions={name: CORRUPTIONS[name] for name in effort.corruptions},
-        seed=int(seed),
+        seed=params.seed(seed),
     )
     test = split.load(raw, "test")
     batch = batch_of(test, sampling.attacked(test.labels, effort.images), device)
-    inputs = [model / "model.safetensors", folder / "learned.safetensors", folder / "card.json"]
+    inputs = [model / "model.safetensors", model / "card.json"]
+    inputs += [folder / "learned.safetensors", folder / "card.json"]
     inputs += [raw / "test" / f"{name}.npy" for name in ("images", "labels", "ids")]
-    name = state.fingerprint(files=[state.file_digest(path) for path in inputs])
+    networks = closure.digest(closure.closure(Path(selecting.__file__)))
+    name = state.fingerprint(files=[state.file_digest(path) for path in inputs], networks=networks)
     out = Path("results_defended") / run / defense
     with cli.timed(f"attack_defended@{training}-{seed}-{defense}"), state.locked(name) as place:
         card = defended.evaluate(job, batch, out, place)

@@ -22,7 +22,7 @@ def main(training: str, seed: str, defense: str) -> None:
             pruned_folder=Path("data/pruned/none"),
             model=Path("models") / run,
             out=Path("defended") / run / defense,
-            seed=int(seed),
+            seed=params.seed(seed),
             device=runtime.device(),
         )
     print(f"defend {training} {seed} {defense}: learned {card['learned']:,} numbers")

@@ -26,7 +26,7 @@ def main(strategy: str, training: str, seed: str, measure: str) -> None:
             pruned_folder=Path("data/pruned", strategy),
             model=Path("models") / run,
             out=Path("measures") / run / measure,
-            seed=int(seed),
+            seed=params.seed(seed),
             device=runtime.device(),
             tell=cli.teller(what),
         )

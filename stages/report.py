@@ -17,12 +17,13 @@ from pixelprune.reporting import collect, lineage, write
 def main() -> None:
     values = params.read()
     with cli.timed("report"):
+        study = {key: params.section(values, key) for key in ("strategies", "trainings", "seeds", "threats", "ladder")}
         removed = orphans.remove(Path("."), values)
         if removed:
             print(f"  removed, as {params.FILE} does not name them: {', '.join(map(str, removed))}")
         results = collect.read(
             Path("."),
-            **{key: values[key] for key in ("strategies", "trainings", "seeds", "threats", "ladder")},
+            **study,
             **{key: values.get(key, {}) for key in ("defenses", "measures")},
         )
         write.write(results, Path("report"), Path("metrics"), lineage.collected(values, Path("dvc.lock")))

@@ -27,7 +27,7 @@ def main(strategy: str, training: str, seed: str) -> None:
         given = isinstance(entry, pretrained.Pretrained)
         work = partial(pretrained.take, entry) if given else partial(run.train, network, entry)
         card = work(
-            int(seed),
+            params.seed(seed),
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned", strategy),
             out=out,

@@ -17,7 +17,7 @@ from pixelprune.harness import transfer
 def main() -> None:
     runtime.prepare()
     values = params.read()
-    axes = (values["strategies"], values["trainings"], values["seeds"])
+    axes = [params.section(values, key) for key in ("strategies", "trainings", "seeds")]
     places = [f"{strategy}/{training}/{seed}" for strategy in axes[0] for training in axes[1] for seed in axes[2]]
     with cli.timed("transfer"):
         orphans.remove(Path("."), values)

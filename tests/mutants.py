@@ -230,7 +230,7 @@ MUTANTS = [
     ("a known draw is drawn anew", "harness/behind.py", "self.drawn(images, Draws(self.draws.seeds))", "self.drawn(images, self.draws)"),
     ("a worst case of fewer ways", "harness/compared.py", "seen.isin(right.index).all()]", "len(right) == count]"),
     ("a posterior is not asked for its doubt", "harness/ways.py", "    if defense.posterior:", "    if False:"),
-    ("a single draw decides as the mean of fifty", "harness/ways.py", "CLEARLY * sqrt(50 / draws)", "CLEARLY"),
+    ("a single draw decides as the mean of fifty", "stochastic/firm.py", "CLEARLY * sqrt(50 / draws)", "CLEARLY"),
     ("a lucky clean image stays", "harness/ladder.py", "clean[1].masked_fill(clean[1] <= 0, -torch.inf)", "clean[1]"),
     ("code that is wrapped is not named", "harness/ladder.py", ", *_files(attack)", ""),
     ("groups are cut", "harness/ladder.py", "max(size // group, 1) * group", "max(size, 1)"),

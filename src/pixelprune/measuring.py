@@ -38,7 +38,7 @@ def measure(
         tell=tell,
     )
     found = options(subject)
-    _save(found, options, out)
+    _save(found, options, threat, out)
     return found
 
 
@@ -56,9 +56,10 @@ def _held_out(train: Split) -> NDArray[np.int64]:
     return np.asarray(rows[sampling.attacked(train.labels[rows], HELD_OUT)])
 
 
-def _save(found: Measured, options: MeasureOptions, out: Path) -> None:
+def _save(found: Measured, options: MeasureOptions, threat: Threat, out: Path) -> None:
     for name, table in found.tables.items():
         artifacts.save_table(out / f"{name}.parquet", table)
     for name, picture in found.pictures.items():
         artifacts.save_array(out / f"{name}.npy", picture)
-    artifacts.save_json(out / "summary.json", {"measure": options.model_dump(mode="json"), **found.summary})
+    made = {"measure": options.model_dump(mode="json"), "threat": threat.at_headline.model_dump(mode="json")}
+    artifacts.save_json(out / "summary.json", made | found.summary)

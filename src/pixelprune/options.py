@@ -18,7 +18,7 @@ def _ratio(value: object) -> object:
         return value
     try:
         return float(Fraction(value))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError('must be a number or a ratio such as "8/255"') from None
 
 

@@ -1,7 +1,7 @@
 """Several processes at one stage: PIXELPRUNE_PROCESSES=2 python stages/attack.py ..., or the same under torchrun.
 
 All of them do the same work but for what is shared out: chunks of attacked images, slices of a training batch. The
-first one alone writes and speaks. On accelerators each has one of its own (nccl), else they share the cores (gloo).
+first one alone writes and speaks. On accelerators each has one of its own, else they share the cores.
 """
 
 import logging
@@ -30,7 +30,8 @@ def start() -> None:
     if "RANK" not in os.environ and int(wanted) > 1:
         raise SystemExit(_start_all(int(wanted)))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # What is counted lies on the CPU, also where models do not: nccl knows accelerators alone.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         if not first():
             sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open to the end)
 

@@ -1,5 +1,6 @@
 """Reads params.yaml: a stage asks for the entry that it depends on, by the dotted path that dvc.yaml uses."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -9,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pixelprune.errors import ParamsError
 from pixelprune.mistakes import lines, near
 
-__all__ = ["FILE", "load", "near", "read", "to_fix", "validated"]
+__all__ = ["FILE", "load", "near", "read", "section", "seed", "to_fix", "validated"]
 
 T = TypeVar("T")
 
@@ -41,14 +42,26 @@ def load(entry: str, kind: Any, path: Path = FILE) -> Any:
 
     Raises ParamsError that lists every mistake at once, one line each.
     """
-    node: Any = read(path)
+    return validated(section(read(path), entry, path), kind, f"{entry}.", path)
+
+
+def section(values: dict[str, Any], entry: str, path: Path = FILE) -> Any:
+    """The plain values at `entry` of the whole file's. Raises ParamsError where there are none."""
+    node: Any = values
     for depth, key in enumerate(entry.split(".")):
         if not isinstance(node, dict) or key not in node:
             here = ".".join(entry.split(".")[:depth]) or "the top level"
             names = sorted(map(str, node)) if isinstance(node, dict) else []
             raise ParamsError(f"{path}: no {entry}; {here} has: {', '.join(names) or 'no entries'}{near(key, names)}")
         node = node[key]
-    return validated(node, kind, f"{entry}.", path)
+    return node
+
+
+def seed(word: str) -> int:
+    """Of a command line. Raises ParamsError where it is no whole number."""
+    if not re.fullmatch("[0-9]+", word):
+        raise ParamsError(f"SEED: found {word!r}, expected one of `seeds` in {FILE}, a whole number")
+    return int(word)
 
 
 def validated(node: object, kind: Any, prefix: str = "", path: Path = FILE) -> Any:

@@ -8,13 +8,14 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from contracts import official
 from pixelprune import params
 from pixelprune.datasets import coco_annotations, split
 from pixelprune.datasets.catalog import Dataset
 from pixelprune.datasets.coco_annotations import outline
-from pixelprune.datasets.images import decode, resized
+from pixelprune.datasets.images import decode, resized, resized_mask
 from pixelprune.datasets.options import DatasetOptions
 from pixelprune.errors import ArtifactError, DataError, ParamsError
 
@@ -387,6 +388,74 @@ def test_folder_masks_of_ones_and_of_255_mean_the_same(tmp_path):
     masks = np.concatenate([train.masks, test.masks])
     assert masks[:, 16, 16].all()
     assert not masks[:, 0].any()
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "16 bits of ones", "palette", "colors", "one bit"])
+def test_folder_masks_of_any_depth_mean_the_same(tmp_path, kind):
+    inside = np.zeros((8, 8), bool)
+    inside[2:6, 3:7] = True
+    for number in range(4):
+        for place, content in (("", np.full((8, 8), 40 * number, np.uint8)), ("masks/", _mask_file(inside, kind))):
+            path = tmp_path / f"{place}{'ab'[number % 2]}/{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = content if isinstance(content, Image.Image) else Image.fromarray(content)
+            image.save(path)
+    train, test, _ = read(name="folder", path=str(tmp_path), fit="stretch", size=8, test_share=0.5)
+    for part in (train, test):
+        assert (part.masks == inside).all()
+
+
+def _mask_file(inside, kind):
+    if kind.startswith("16 bits"):
+        return inside.astype(np.uint16) * (1 if kind.endswith("ones") else 65535)
+    if kind == "palette":
+        image = Image.fromarray(inside.astype(np.uint8), "P")
+        image.putpalette([0, 0, 0, 200, 30, 30])
+        return image
+    if kind == "colors":
+        return np.stack([inside * 200, inside * 30, inside * 30], 2).astype(np.uint8)
+    return Image.fromarray(inside)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_folder_masks_with_an_alpha_channel_are_refused(tmp_path, mode):
+    root = official.folder(tmp_path)
+    path = next((root / "masks").rglob("*.png"))
+    Image.open(path).convert(mode).save(path)
+    with pytest.raises(DataError, match="found a mask with an alpha channel"):
+        read(name="folder", path=str(root))
+
+
+def test_folder_two_images_with_one_mask_are_refused(tmp_path):
+    root = official.folder(tmp_path)
+    image = next(path for path in (root / "ant").iterdir() if path.suffix == ".png")
+    Image.open(image).save(image.with_suffix(".bmp"))
+    with pytest.raises(DataError, match=r"found the mask of .* and of .* Rename one image"):
+        read(name="folder", path=str(root))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("train", "val"), r"found train/.* in the class 'train', expected class folders, or train/ and test/"),
+        (("train", "test", "val"), "val: found a third part beside train/ and test/"),
+    ],
+)
+def test_folder_parts_are_no_classes(tmp_path, parts, message):
+    for part in parts:
+        official.folder(tmp_path / part, masks=False)
+    with pytest.raises(DataError, match=message):
+        read(name="folder", path=str(tmp_path))
+
+
+@pytest.mark.parametrize("shape", [(30, 300), (300, 30)])
+def test_a_side_that_shrinks_is_averaged_also_where_the_other_grows(shape):
+    stripes = np.zeros((30, 300), bool)
+    stripes[:, ::3] = True
+    mask = stripes if shape == (30, 300) else stripes.T
+    assert not resized_mask(np.ascontiguousarray(mask), 32).any()  # a third of each pixel's area
+    picture = np.repeat(mask[..., None], 3, 2).astype(np.uint8) * 240
+    assert abs(resized(picture, 32).astype(int) - 80).max() <= 30
 
 
 def test_folder_groups_of_a_table_stay_together(tmp_path):

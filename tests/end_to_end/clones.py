@@ -14,7 +14,7 @@ import yaml
 from pixelprune.commands import deps
 
 ROOT = Path(__file__).parents[2]
-STRATEGIES = ("none", "foreground", "random")
+STRATEGIES = ("none", "foreground")
 
 
 def tiny() -> dict[str, Any]:

@@ -60,14 +60,14 @@ def attack_source(clone: Clone) -> dict[str, Any]:
 
 def keep_share(clone: Clone) -> dict[str, Any]:
     values = clone.params()
-    values["strategies"]["random"]["keep"] = 0.4
+    values["strategies"]["foreground"]["keep"] = 0.4
     clone.write_params(values)
     return {"ran": clone.repro()}
 
 
 def strategy_added_then_removed(clone: Clone) -> dict[str, Any]:
     before = clone.params()
-    clone.write_params(before | {"strategies": before["strategies"] | {"some": {"map": "random", "keep": 0.25}}})
+    clone.write_params(before | {"strategies": before["strategies"] | {"some": {"map": "foreground", "keep": 0.25}}})
     added = clone.repro()
     made = folders_of(clone, "some")
     clone.commit("some")
@@ -141,7 +141,7 @@ def test_the_source_of_an_attack_leaves_no_stale_row_and_renews_no_other(running
 
 
 def test_another_share_runs_one_strategy(running):
-    assert running[keep_share].result()["ran"] == chain("random") | REPORTED
+    assert running[keep_share].result()["ran"] == chain("foreground") | REPORTED
 
 
 def test_another_strategy_runs_alone(running):

@@ -31,7 +31,7 @@ def test_another_clone_pulls_and_runs_nothing(shared, tmp_path):
     other.dvc("pull", "-q")
     assert other.repro() == set()
     assert other.run("git", "status", "--short") == ""
-    for name in ("report/index.html", "results/random/natural/0/rows.parquet"):
+    for name in ("report/index.html", "results/foreground/natural/0/rows.parquet"):
         assert (other.root / name).read_bytes() == (clone.root / name).read_bytes()
 
     refuses_a_changed_object(fresh(clone, tmp_path / "third"), remote)

@@ -208,3 +208,21 @@ def test_anything_is_a_study_or_a_params_error(value):
     except ParamsError as error:
         mistakes = str(error).splitlines()
     assert not mistakes or mistakes[0] == f"params.yaml: {len(mistakes) - 1} to fix"
+
+
+def test_a_section_that_is_missing_is_named():
+    with pytest.raises(ParamsError, match=r"params\.yaml: no seeds; the top level has: sees, trainings"):
+        params.section({"trainings": {}, "sees": 1}, "seeds")
+
+
+@pytest.mark.parametrize("word", ["x", "-1", "1.5", ""])
+def test_a_seed_of_the_command_line_is_a_whole_number(word):
+    assert params.seed("12") == 12
+    with pytest.raises(ParamsError, match=f"SEED: found '{word}', expected one of `seeds`"):
+        params.seed(word)
+
+
+@pytest.mark.parametrize("word", ["1e400", "1/0", "abc"])
+def test_a_distance_that_is_no_number_is_a_mistake(word):
+    with pytest.raises(ParamsError, match="must be a number or a ratio"):
+        params.validated({"norm": "linf", "eps": [word]}, Threat)

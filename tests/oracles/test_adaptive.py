@@ -68,6 +68,17 @@ def test_mask_first_takes_pixels_away_that_the_class_gradient_does_not_ask_for()
     assert broken(PGD(steps=20)) <= N // 2
 
 
+def test_mask_first_on_a_map_without_a_gradient_attacks_the_class() -> None:
+    pruned = PrunedModel(halves, lambda images, ids: images[:, 0].detach(), 0.5, Black(name="black"))
+    pipeline = Pipeline(pruned, IDS, pruned.rank)
+    images = pictures()
+    found = MaskFirst(pipeline, steps=20)(
+        pipeline, images, LABELS, ball=LinfBall(eps=0.2), mask=EVERYWHERE, draws=Draws.of(IDS, 0)
+    )
+    assert ((found - images).abs() <= 0.2 + 1e-6).all()
+    assert (margin(pruned(found, IDS), LABELS) > 0).any()
+
+
 def test_transferred_is_the_attack_on_its_source_judged_elsewhere() -> None:
     images, source = pictures(), network()
     labels = source(images).argmax(1)

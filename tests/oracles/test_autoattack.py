@@ -107,3 +107,25 @@ def test_a_bump_is_a_hill_beside_a_valley_of_the_same_shape() -> None:
     placed = bump(torch.tensor([3]), height=6, width=6, row=torch.tensor([2]), column=torch.tensor([1]))[0, 0]
     assert torch.equal(placed[2:5, 1:4], bump(torch.tensor([3]), height=3, width=3)[0, 0])
     assert placed.count_nonzero() == 9
+
+
+@pytest.mark.parametrize("side", [3, 5, 7, 9])
+def test_a_bump_is_built_of_nested_squares_as_published(side: int) -> None:
+    """eta of the reference code: square k from the middle adds 1 / k^2; ours has two halves, of which this is one."""
+    half = side // 2
+    shape = torch.zeros(side, half)
+    for k in range(1, side // 2 + 2):
+        inset = side // 2 + 1 - k
+        for row in range(side):
+            for column in range(half):
+                depth = min(row, side - 1 - row, 2 * min(column, half - 1 - column))
+                shape[row, column] += depth >= inset and 1 / k**2
+    found = bump(torch.tensor([side]), height=side, width=side)[0, 0]
+    torch.testing.assert_close(found[:, :half], shape)
+
+
+def test_a_bump_does_not_feel_its_neighbours() -> None:
+    sides = torch.tensor([3, 5, 15])
+    together = bump(sides, height=16, width=16)
+    for side, shape in zip(sides, together, strict=True):
+        assert torch.equal(bump(side[None], height=16, width=16)[0], shape)

@@ -183,6 +183,13 @@ def test_e21_needs_features(sane: Subject) -> None:
     assert checks.planted(nothing)["verdict"] == "not applicable"
 
 
+def test_e21_nothing_planted_is_nothing_shown(sane: Subject) -> None:
+    network = Behind(LinearLayer(sane.network), lambda images: 0 * images)
+    found = checks.planted(replace(sane, network=network))
+    assert (found["verdict"], found["severity"]) == ("not run", "F")
+    assert found["found"].startswith("0 of 0 planted")
+
+
 def test_e27_a_mask_that_no_attack_moved(sane: Subject) -> None:
     for iou, verdict in ((1.0, "fail"), (0.97, "pass"), (None, "not applicable")):
         assert checks.mask_moves(replace(sane, adaptive=iou))["verdict"] == verdict
@@ -316,3 +323,15 @@ def test_e25_dropped_pixels_that_leak(sane: Subject) -> None:
     found = checks.constant_mask(replace(sane, fill=Leaky(name="black")))
     assert (found["verdict"], found["severity"], found["found"]) == ("fail", "F", "logits differ")
     assert checks.constant_mask(replace(sane, behaviour="dynamic"))["verdict"] == "not applicable"
+
+
+def test_e25_a_map_that_says_it_is_static_and_is_not(sane: Subject) -> None:
+    """Its masks, made anew, follow the brightness of pixels that it drops."""
+
+    def brightest(images: Tensor) -> Tensor:
+        seen = images.mean(1, keepdim=True)
+        mask = seen >= seen.flatten(1).median(1).values.view(-1, 1, 1, 1)
+        return sane.network(images * mask)
+
+    assert checks.constant_mask(replace(sane, pipeline=brightest))["verdict"] == "fail"
+    assert checks.constant_mask(replace(sane, pipeline=sane.model))["verdict"] == "pass"

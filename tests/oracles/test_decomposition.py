@@ -1,11 +1,14 @@
 """The decomposition, the nulls and the worst case on tables made by hand, where every number can be counted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation.decomposition import TERMS, decompose
+from pixelprune.evaluation.intervals import Estimate
 from pixelprune.evaluation.leak import leak
 from pixelprune.evaluation.nulls import curve, nulls, read_at, scales
 from pixelprune.evaluation.worst_case import groups, standing, standing_clean
@@ -91,6 +94,44 @@ def test_terms_are_the_counted_ones():
         "clean_kept": 8,
     }
     assert all(term.n == 10 and term.low <= term.value <= term.high for term in found.terms.values())
+
+
+def test_where_few_images_stand_hardening_is_the_clean_difference_turned_around():
+    """No network holds anything under attack; the one that errs on clean images, too, has less to lose."""
+    full = table("full", "0" * 200, "1" * 180 + "0" * 20)
+    pruned = pd.concat(
+        [table("budget", "0" * 200), table("location", "0" * 200), table("kept", "0" * 200, "1" * 100 + "0" * 100)]
+    )
+    found = decompose([full], [pruned], "linf", EPS, np.random.default_rng(0))
+    assert found.terms["hardening"].value == pytest.approx(0.4) and found.terms["hardening"].low > 0
+    assert (found.both_right.value, found.both_right.n) == (0, 100)
+    assert not found.shown_harder and not found.shown_easier
+
+
+def test_both_right_is_kept_less_location_where_no_seed_errs():
+    one, two = "1111100000", "1111111100"
+    full = [table("full", "0" * 10, clean) for clean in (two, "1" * 10)]
+    pruned = [
+        pd.concat([table("budget", "0" * 10), table("location", "1100000000"), table("kept", kept, "0" + "1" * 9)])
+        for kept in (one, "0" + "1" * 9)
+    ]
+    both = decompose(full, pruned, "linf", EPS, np.random.default_rng(0)).both_right
+    # Images 1 to 7. location holds image 1; kept holds 1 to 4 with the first seed, all of them with the second.
+    assert (both.n, both.seeds, both.value) == (7, 2, pytest.approx((3 / 7 + 6 / 7) / 2))
+    wrong = pd.concat([table(access, "00", "00") for access in ("budget", "location", "kept")])
+    assert decompose([table("full", "11")], [wrong], "linf", EPS, np.random.default_rng(0)).both_right is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_harder_or_easier_needs_both_measures(sign):
+    plain = decompose([FULL], [PRUNED], "linf", EPS, np.random.default_rng(0))
+    away, near = ((sign * 0.2, sign * 0.2 - 0.1, sign * 0.2 + 0.1), (sign * 0.05, sign * 0.05 - 0.1, sign * 0.05 + 0.1))
+    for hardening in (away, near):
+        for both in (away, near, None):
+            terms = plain.terms | {"hardening": Estimate(*hardening, 10)}
+            found = replace(plain, terms=terms, both_right=None if both is None else Estimate(*both, 10))
+            shown = hardening == both == away
+            assert (found.shown_harder, found.shown_easier) == (shown and sign > 0, shown and sign < 0)
 
 
 def test_terms_add_up_for_every_image_and_seed():

@@ -42,6 +42,12 @@ def test_a_reference_without_errors_gives_no_share() -> None:
     assert mce(perfect, perfect)["mce"] is None
 
 
+def test_what_is_held_out_has_a_share_and_no_say() -> None:
+    found = mce(OWN, OTHER, held_out=("snow", "saturate"))
+    assert found["mce"] == found["by"]["fog"] == pytest.approx(0.5)
+    assert found["by"]["snow"] == pytest.approx(1)
+
+
 def test_refuses_tables_that_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="same images, corruptions and severities"):
         mce(OWN, OTHER[OTHER["corruption"] != "fog"])

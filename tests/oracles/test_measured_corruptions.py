@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from oracles.subjects import Told, linear, rand, subject
-from pixelprune.corruptions.catalog import CORRUPTIONS, EXTRAS
+from pixelprune.corruptions.catalog import CORRUPTIONS
+from pixelprune.corruptions.extras import EXTRAS
 from pixelprune.evaluation.mce import mce
 from pixelprune.fills.black import Black
 from pixelprune.measures.corruptions import Corruptions

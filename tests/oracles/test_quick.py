@@ -2,13 +2,19 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pixelprune import runtime
+from pixelprune.attacks.balls import LinfBall
+from pixelprune.attacks.fgsm import FGSM
+from pixelprune.attacks.losses import margin
+from pixelprune.attacks.minimal import smallest_eps
 from pixelprune.attacks.narrowing import Budget, Counted
-from pixelprune.attacks.twin import Twin, exactly
+from pixelprune.attacks.twin import Twin, exactly, settled
+from pixelprune.draws import Draws
 from pixelprune.models.folded import folded
 from pixelprune.models.network import NetworkOptions
 from pixelprune.models.quick import quick
@@ -132,3 +138,31 @@ def test_a_search_of_thousands_of_points_asks_the_model_itself() -> None:
     true, copied = Table([[0.0, -1.0]]), Table([[0.0, -0.5]])
     assert exactly(Twin(true, copied, 0.1)) is true
     assert exactly(true) is true
+
+
+class Blind:
+    """A copy that is sure of a wrong class, whatever the pixels."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return torch.tensor([[5.0, -5.0]]) + 0 * images.sum((1, 2, 3))[:, None]
+
+
+def leaning(images: Tensor) -> Tensor:
+    """Class 1 while the mean is at least 0.449."""
+    score = images.mean((1, 2, 3)) - 0.449
+    return torch.stack([-score, score], 1)
+
+
+def test_what_only_the_copy_gets_wrong_is_attacked_again_on_the_model() -> None:
+    images, labels = torch.full((3, 3, 2, 2), 0.5), torch.ones(3, dtype=torch.int64)
+    mask, draws = torch.ones(3, 1, 2, 2, dtype=torch.bool), Draws.of(np.arange(3), 0)
+    twin, ball = Twin(leaning, Blind(), 0.02), LinfBall(eps=0.1)
+    alone = FGSM()(twin, images, labels, ball=ball, mask=mask, draws=draws)
+    assert torch.equal(alone, images)  # the copy errs from the start: nothing is searched
+    found = settled(FGSM(), twin, images, labels, ball=ball, mask=mask, draws=draws)
+    assert (margin(leaning(found), labels) > 0).all()
+    eps, points = smallest_eps(
+        FGSM(), twin, images, labels, ball=ball, mask=mask, draws=draws, resolution=0.1 / 16
+    )  # fmt: skip
+    torch.testing.assert_close(eps, torch.full((3,), 0.05625))  # the first of the grid beyond 0.051
+    assert (margin(leaning(points), labels) > 0).all()

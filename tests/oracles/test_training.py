@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from pixelprune import sampling
 from pixelprune.errors import TrainingError
@@ -61,6 +62,18 @@ def test_augmentation_equals_a_pad_and_a_crop(shift, flip):
         crops = [own[:, y : y + 6, x : x + 5] for y in range(2 * shift + 1) for x in range(2 * shift + 1)]
         candidates = crops + ([crop.flip(2) for crop in crops] if flip else [])
         assert any(torch.equal(result, candidate) for candidate in candidates)
+
+
+@pytest.mark.parametrize("shift", [6, 11, 40])
+def test_a_crop_that_moves_further_than_the_image_is_reflected_again(shift):
+    picture = torch.arange(6 * 5, dtype=torch.float32).view(1, 1, 6, 5)
+    for seed in range(20):
+        rows, columns = augment.positions(
+            1, 6, 5, shift=shift, flip=False, generator=torch.Generator().manual_seed(seed)
+        )
+        augment.gather(picture, rows, columns)
+        assert rows.min() >= 0 and rows.max() < 6 and columns.min() >= 0 and columns.max() < 5
+        assert (rows.diff().abs() == 1).all() and (columns.diff().abs() == 1).all()
 
 
 def test_without_options_augmentation_is_the_identity():
@@ -124,6 +137,33 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path):
     for name in whole.last:
         assert torch.equal(resumed.last[name], whole.last[name])
         assert torch.equal(resumed.best[name], whole.best[name])
+
+
+def test_layers_that_draw_and_weights_that_no_image_reaches_end_with_the_same_bytes_too(tmp_path):
+    data, training = images(), Natural(epochs=3, batch=16, learning_rate=0.05)
+
+    def drawing():
+        made = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 8), nn.Dropout(), nn.ReLU(), nn.Linear(8, 4))
+        made.register_parameter("idle", nn.Parameter(torch.ones(3)))
+        torch.manual_seed(0)
+        for weight in made.parameters():
+            nn.init.normal_(weight, std=0.05)
+        return made
+
+    def kill(line):
+        if line.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    torch.manual_seed(1)
+    whole = loop.train(drawing(), task(training, data), None, each_epoch=lambda _: None)
+    torch.manual_seed(2)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(drawing(), task(training, data), tmp_path, each_epoch=kill)
+    torch.manual_seed(3)
+    resumed = loop.train(drawing(), task(training, data), tmp_path, each_epoch=lambda _: None)
+    assert resumed.curve == whole.curve
+    for name in whole.last:
+        assert torch.equal(resumed.last[name], whole.last[name])
 
 
 def test_what_is_resumed_was_begun_by_the_same_code():

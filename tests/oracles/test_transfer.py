@@ -60,6 +60,17 @@ def test_e29_counts_what_stood_and_fell() -> None:
     assert transfer.examined(tried(IMAGES, [True] * 4))["verdict"] == "pass"
 
 
+def test_e29_takes_each_threat_by_itself() -> None:
+    """One image of four falls under each of two threats: one is within the limit, and two are not one threat's."""
+    table = tried(IMAGES - 0.05, [True, False, False, False])
+    both = pd.concat([table, table.assign(threat="l2")], ignore_index=True)
+    found = transfer.examined(both)
+    assert found["verdict"] == "pass"
+    assert found["found"].startswith("under linf, of 1 that stand, 1 fall; under l2, of 1 that stand, 1 fall to points")
+    worse = tried(IMAGES - 0.05, [True, True, False, False]).assign(threat="l2")
+    assert transfer.examined(pd.concat([table, worse], ignore_index=True))["verdict"] == "fail"
+
+
 def test_a_single_run_has_nothing_to_be_tried_with() -> None:
     target = Target("a/natural/0", accesses.kept(Bright(), MASK, Black(name="black")), rows([True] * N))
     table = transfer.tried(target, {}, LINF, BATCH)

@@ -15,6 +15,7 @@ from pixelprune.evaluation.intervals import Rate
 from pixelprune.harness.compared import compared
 from pixelprune.harness.defended import COLUMNS
 
+THREAT: dict[str, Any] = {"norm": "linf", "eps": [8 / 255]}
 DRAWS = {"mean_20": 20, "mean_50": 50, "mean_100": 100, "bpda_10": 10, "square": 10, "rays": 10}
 RAIN: dict[str, tuple[int, int]] = {
     "clean": (36, 40), "static": (4, 40), "transferred": (24, 40), "mean_20": (10, 40), "mean_50": (6, 20),
@@ -56,7 +57,7 @@ def defend(
         "defense": {"name": place.rpartition("/")[2], "draws": 4},
         "declares": {flag: flag in declares for flag in flags},
         "cost": {"undefended_multiply_adds": 9_600_000, "draw": 1.25, "verdict": 1.25 * draws},
-        "threat": {"norm": "linf", "eps": [8 / 255]},
+        "threat": THREAT,
         "effort": {"gamma": 0.075},
         "facts": dict(facts or {}),
         "shown": list(shown or {}),
@@ -124,7 +125,7 @@ def measure(
 ) -> None:
     """place: strategy/training/seed/measure."""
     folder = root / "measures" / place
-    artifacts.save_json(folder / "summary.json", {"measure": {"name": name, "images": 20}, **summary})
+    artifacts.save_json(folder / "summary.json", {"measure": {"name": name, "images": 20}, "threat": THREAT, **summary})
     for key, table in (tables or {}).items():
         artifacts.save_table(folder / f"{key}.parquet", table)
     for key, picture in (pictures or {}).items():

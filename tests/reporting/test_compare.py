@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ def recorded(name: str, root: Path, cache: Path) -> Revision:
         path.write_bytes(content)
         return digest
 
-    results = {}
-    for folder in sorted((root / "results").glob("*/*/*")):
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-        listing = [{"relpath": path.name, "md5": stored(path.read_bytes())} for path in files]
-        results[folder.relative_to(root / "results").as_posix()] = stored(json.dumps(listing).encode(), ".dir")
-    return Revision(name, PARAMS, results, cache)
+    def folder(path: Path) -> str:
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listing = [{"relpath": file.relative_to(path).as_posix(), "md5": stored(file.read_bytes())} for file in files]
+        return stored(json.dumps(listing).encode(), ".dir")
+
+    runs = sorted((root / "results").glob("*/*/*"))
+    results = {path.relative_to(root / "results").as_posix(): folder(path) for path in runs}
+    shared = {name: folder(root / name) for name in ("data/raw", "transfer")}
+    return Revision(name, PARAMS, results, shared, cache)
 
 
 @pytest.fixture
@@ -42,7 +46,19 @@ def revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, failed in (("valid", {}), ("invalid", {"E4": "F"}), ("still", {"E4": "F", "E14": "W"})):
         root = tmp_path / name
         synthetic.write(root, failed=failed, strategies=FEW, trainings=ADVERSARIAL, count=32, attacked=24)
+        pictures = root / "data/raw/test/images.npy"
+        pictures.parent.mkdir(parents=True, exist_ok=True)
+        pictures.write_bytes(b"pictures")
         found[name] = recorded(name, root, tmp_path / "cache")
+    found["renamed"] = replace(
+        found["valid"], name="renamed", results={f"{run}1": at for run, at in found["valid"].results.items()}
+    )
+    checks = json.loads((tmp_path / "valid/transfer/checks.json").read_text())
+    checks["foreground/adversarial/0"] |= {"severity": "F", "verdict": "fail"}
+    (tmp_path / "valid/transfer/checks.json").write_text(json.dumps(checks))
+    found["fallen"] = recorded("fallen", tmp_path / "valid", tmp_path / "cache")
+    (tmp_path / "valid/data/raw/test/images.npy").write_bytes(b"others")
+    found["others"] = recorded("others", tmp_path / "valid", tmp_path / "cache")
     monkeypatch.setattr(_revision, "load", lambda study, rev: found[rev])
 
 
@@ -67,6 +83,33 @@ def test_an_invalid_run_is_named_and_has_no_robust_accuracy(
     assert all(words in out for words in said)
     assert ("Became invalid" in out) is bool(status)
     assert main(["compare", before, after]) == 0
+
+
+@pytest.mark.usefixtures("revisions")
+def test_what_falls_to_transferred_points_became_invalid(capsys: pytest.CaptureFixture[str]) -> None:
+    """The results of the run are the same byte for byte; another stage says that they are not to be believed."""
+    assert main(["compare", "valid", "fallen", "--gate", "--markdown"]) == 1
+    out = capsys.readouterr().out
+    assert "Became invalid, which --gate takes as a drop: foreground/adversarial/0." in out
+    assert "fatal checks): foreground/adversarial/0 (E29)." in out
+    assert "Unchanged (the same results, byte for byte): none/adversarial/0, shifted/adversarial/0." in out
+    assert main(["compare", "valid", "valid", "--gate"]) == 0
+
+
+@pytest.mark.usefixtures("revisions")
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("others", "error: valid and others: other test images (data/raw/test/images.npy): not comparable.\n"),
+        ("renamed", "error: valid and renamed: no run in common: not comparable.\n"),
+    ],
+)
+def test_a_gate_does_not_pass_where_nothing_can_be_compared(
+    capsys: pytest.CaptureFixture[str], after: str, said: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "valid", after, "--gate"])
+    assert (end.value.code, capsys.readouterr().err) == (2, said)
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def test_results_of_another_threat_than_the_first_are_refused(
 ) -> None:
     """DVC runs nothing again where `threats` only change their order."""
     analysis = replace(few[1], threat=replace(few[1].threat, **now))
-    with pytest.raises(ArtifactError, match=r"rain: attacked under linf 0.0314, .*Run `dvc repro -f attack_defended`"):
+    with pytest.raises(ArtifactError, match=r"rain: made under linf 0.0314, .*Run `dvc repro -f attack_defended`"):
         defended.analyze(defend(), analysis)
 
 

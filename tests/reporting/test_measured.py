@@ -12,17 +12,19 @@ import pytest
 from PIL import Image
 
 from pixelprune import measuring
+from pixelprune.attacks.threat import Threat
 from pixelprune.errors import ArtifactError
 from pixelprune.reporting import beside as files
-from pixelprune.reporting import measured, sections
+from pixelprune.reporting import collect, measured, sections
 from pixelprune.reporting.analysis import Analysis, analyze
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.measured import Cell, Value
 from pixelprune.reporting.page import render
 from pixelprune.reporting.sections import Measures
+from reporting import synthetic
 from reporting import synthetic_beside as beside
 from reporting import test_report_page as whole
-from reporting.conftest import FEW, with_failed
+from reporting.conftest import ADVERSARIAL, FEW, with_failed
 from reporting.test_defended import whole_and_sound
 from tests.contracts import test_measures as contract
 
@@ -231,7 +233,7 @@ def test_what_every_member_really_finds_can_be_shown(
         options = contract.options(member)
         found = options(contract.run())
         for place in PLACES:
-            measuring._save(found, options, tmp_path / "measures" / place / options.name)
+            measuring._save(found, options, Threat(eps=(8 / 255,)), tmp_path / "measures" / place / options.name)
     keys = [contract.named(member) for member in contract.MEMBERS]
     results = measure(keys)
     made = drawn(few, results)
@@ -252,3 +254,15 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
     (found,) = files.findings(tmp_path, ["none"], ["adversarial"], [0], ["x"])["x"]
     with pytest.raises(ArtifactError, match=r"heat\.npy: not a whole .npy file"):
         found.pictures()
+
+
+def test_what_was_measured_under_another_threat_than_the_first_is_refused(tmp_path: Path) -> None:
+    """DVC runs nothing again where `threats` only change their order."""
+    synthetic.write(tmp_path, strategies=FEW, trainings=ADVERSARIAL, count=32, attacked=24)
+    for strategy in FEW:
+        beside.measure(tmp_path, f"{strategy}/adversarial/0/x", "psi", {"n": 1})
+    threats = {"l2": {"norm": "l2", "eps": [0.5]}, **synthetic.THREATS}
+    common = {"strategies": FEW, "trainings": ADVERSARIAL, "seeds": [0], "ladder": synthetic.LADDER, "measures": ["x"]}
+    assert collect.read(tmp_path, threats=synthetic.THREATS, **common).measured["x"]
+    with pytest.raises(ArtifactError, match=r"none/adversarial/0/x: made under linf 0\.0314, .*`dvc repro -f measure`"):
+        collect.read(tmp_path, threats=threats, **common)

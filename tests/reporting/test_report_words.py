@@ -5,17 +5,20 @@ from dataclasses import replace
 
 import pytest
 
+from pixelprune.evaluation.decomposition import Decomposition
 from pixelprune.evaluation.intervals import Estimate
 from pixelprune.evaluation.moving import Moving
 from pixelprune.reporting import words
-from pixelprune.reporting.analysis import Analysis, Comparison, analyze
+from pixelprune.reporting.analysis import Analysis, Comparison, _believed, _control, analyze
 from pixelprune.reporting.collect import Results
 from pixelprune.reporting.headline import Answer, answer
 from pixelprune.reporting.judged import Judged
+from reporting import synthetic
 from reporting.conftest import Study
 
 Ends = tuple[float, float, float]
 """A value and its interval."""
+FINE, BOUND = Judged("reportable", (), 8, 8), Judged("upper bound", ("E6 steps: fail",), 7, 8)
 
 
 @pytest.fixture
@@ -44,6 +47,73 @@ def test_a_difference_is_claimed_only_with_test_and_interval(known: tuple[Result
         assert "is not shown to be other than zero" in text
 
 
+def test_what_an_upper_bound_is_ahead_by_shows_nothing(known: tuple[Results, Analysis]) -> None:
+    gain = Comparison("none", Estimate(0.1, 0.02, 0.18, 40), 0.001, 0.004, bounded=True)
+    text = told(*known, against_none=gain)
+    assert "+10.0 pt [+2.0, +18.0], is that of an upper bound and shows nothing" in text
+    assert "is shown for `foreground`" not in text
+
+
+@pytest.mark.parametrize(("value", "head", "full"), [(0.1, True, False), (-0.1, False, True)])
+def test_the_one_that_is_ahead_is_the_one_that_has_to_be_more_than_a_bound(
+    known: tuple[Results, Analysis], value: float, head: bool, full: bool
+) -> None:
+    names = (("foreground", "adversarial"), ("none", "adversarial"))
+    compared = Comparison("none", Estimate(value, value - 0.05, value + 0.05, 40), 0.001, 0.004)
+    for name, bounded in zip(names, (head, full), strict=True):
+        entries = dict(known[1].entries) | {name: replace(known[1].entries[name], judged=BOUND)}
+        (entries[names[0]], entries[names[1]]) = (
+            replace(entries[one], judged=entries[one].judged if one == name else FINE) for one in names
+        )
+        found = _believed(replace(entries[names[0]], against_none=compared), entries).against_none
+        assert found is not None and found.bounded is bounded and found.shown is not bounded
+
+
+def test_a_full_network_of_which_only_a_bound_is_known_is_said_to_be_one(known: tuple[Results, Analysis]) -> None:
+    results, analysis = known
+    full = replace(analysis.full, judged=BOUND)
+    given = answer(results, replace(analysis, entries=dict(analysis.entries) | {("none", "adversarial"): full}))
+    assert f"every pixel stands on at most {words.rate(full.robust)}" in given.lead[0]
+    assert "`none/adversarial`: Verdict: upper bound. E6 steps: fail." in _all(given)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [((), "The study has no strategy beside `none`: "), (("random",), "The study has only controls beside `none`: ")],
+)
+def test_without_a_strategy_to_speak_of(study: Study, others: tuple[str, ...], said: str) -> None:
+    found = study(strategies={name: synthetic.STRATEGIES[name] for name in ("none", "random")}, count=48, attacked=40)
+    results = replace(found, strategies={name: found.strategies[name] for name in ("none", *others)})
+    analysis = analyze(results, results.threats["linf"])
+    assert answer(results, analysis).lead[0].startswith(said)
+    invalid = replace(analysis.full, judged=Judged("invalid", ("E4 a larger eps never saves an image: fail",), 7, 8))
+    entries = dict(analysis.entries) | {("none", analysis.training): invalid}
+    given = answer(results, replace(analysis, entries=entries))
+    assert given.failed and "%" not in _all(given)
+
+
+def test_a_control_of_another_share_does_not_tell_which_from_how_many(known: tuple[Results, Analysis]) -> None:
+    results, analysis = known
+    better = Comparison("random", Estimate(0.2, 0.1, 0.3, 40), 1e-6, 1e-5)
+    kept = results.strategies["foreground"].kept
+    for share, said in ((kept, "not only how many"), (kept + 0.2, "which ones and how many are not told apart")):
+        other = replace(results.strategies["shifted"], card={"shares": {"test": share}, "map_name": "random"})
+        changed = replace(results, strategies=dict(results.strategies) | {"random": other})
+        assert said in told(changed, analysis, against_control=better)
+        without = {key: pruned for key, pruned in changed.strategies.items() if key != "shifted"}
+        assert _control(replace(results, strategies=without), "foreground") == "random"
+        assert _control(changed, "foreground") == "shifted"
+
+
+def test_the_control_is_one_that_keeps_as_many(known: tuple[Results, Analysis]) -> None:
+    results, _ = known
+    card = {"shares": {"test": results.strategies["foreground"].kept}, "map_name": "random"}
+    shifted = replace(results.strategies["shifted"], card={"shares": {"test": 0.9}, "map_name": "shifted"})
+    random = replace(results.strategies["shifted"], card=card)
+    changed = replace(results, strategies=dict(results.strategies) | {"shifted": shifted, "random": random})
+    assert _control(changed, "foreground") == "random"
+
+
 def test_the_control_decides_whether_the_place_matters(known: tuple[Results, Analysis]) -> None:
     nothing = Comparison("shifted", Estimate(0.01, -0.05, 0.07, 40), 0.8, 1.0)
     assert "so it is not shown that it matters which pixels are kept" in told(*known, against_control=nothing)
@@ -53,34 +123,38 @@ def test_the_control_decides_whether_the_place_matters(known: tuple[Results, Ana
     assert "so it matters which pixels are kept, not only how many" in told(*known, against_control=better)
     assert "has no valid result to compare with" in told(*known, against_control=None)
     alone = replace(known[1], control=None)
-    assert "There is no control strategy" in told(known[0], alone, against_control=None)
+    assert "There is no control (`shifted`" in told(known[0], alone, against_control=None)
 
 
 @pytest.mark.parametrize(
-    ("interval", "said"),
+    ("interval", "both", "said"),
     [
-        ((0.1, 0.05, 0.15), "is harder to fool"),
-        ((0.01, -0.05, 0.07), "not shown"),
-        ((-0.1, -0.2, -0.05), "easier to fool"),
+        ((0.1, 0.05, 0.15), (0.2, 0.1, 0.3), "is harder to fool"),
+        ((0.1, 0.05, 0.15), (0.2, -0.1, 0.3), "not shown"),
+        ((0.1, 0.05, 0.15), None, "not shown"),
+        ((0.01, -0.05, 0.07), (0.2, 0.1, 0.3), "not shown"),
+        ((-0.1, -0.2, -0.05), (-0.2, -0.3, -0.1), "easier to fool"),
+        ((-0.1, -0.2, -0.05), (0.2, 0.1, 0.3), "not shown"),
     ],
 )
-def test_hardening(known: tuple[Results, Analysis], interval: tuple[float, float, float], said: str) -> None:
-    decomposition = known[1].entries["foreground", "adversarial"].decomposition
-    assert decomposition is not None
-    terms = decomposition.terms | {"hardening": Estimate(*interval, 40)}
-    given = told(*known, decomposition=replace(decomposition, terms=terms))
-    sentence = next(
-        part for part in given.split(". ") if ("hardening" in part and "learned" in part) or "beyond the clean" in part
-    )
+def test_hardening(known: tuple[Results, Analysis], interval: Ends, both: Ends | None, said: str) -> None:
+    given = told(*known, decomposition=hardened(known[1], interval, both))
+    (sentence,) = (part for part in given.split(". ") if "hardening" in part and "to fool" in part and "[" in part)
     assert said in sentence
+    assert ("both networks classify right" in sentence) == (both is not None)
+
+
+def hardened(analysis: Analysis, hardening: Ends, both: Ends | None) -> Decomposition:
+    found = analysis.entries["foreground", "adversarial"].decomposition
+    assert found is not None
+    both_right = None if both is None else Estimate(*both, 20)
+    return replace(found, terms=found.terms | {"hardening": Estimate(*hardening, 40)}, both_right=both_right)
 
 
 def test_an_outline_that_tells_the_class_takes_back_the_claim(known: tuple[Results, Analysis]) -> None:
     results, analysis = known
-    decomposition = analysis.entries["foreground", "adversarial"].decomposition
-    assert decomposition is not None
-    terms = decomposition.terms | {"hardening": Estimate(0.1, 0.05, 0.15, 40)}
-    changed = {"decomposition": replace(decomposition, terms=terms), "leak": Estimate(0.0, 0.0, 0.07, 40)}
+    decomposition = hardened(analysis, (0.1, 0.05, 0.15), (0.2, 0.1, 0.3))
+    changed = {"decomposition": decomposition, "leak": Estimate(0.0, 0.0, 0.07, 40)}
     assert "class information in the outline can make part or all of it" in told(results, analysis, **changed)
     mute = replace(results.strategies["foreground"], silhouette={"right": 6, "images": 48, "guess": 6})
     silent = replace(results, strategies=dict(results.strategies) | {"foreground": mute})

@@ -18,7 +18,7 @@ from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.replayed import Replayed
-from pixelprune.attacks.twin import exactly
+from pixelprune.attacks.twin import exactly, mistaken
 from pixelprune.draws import Draws
 
 
@@ -49,18 +49,27 @@ def smallest_eps(
     broke = torch.where(wrong, 0, cells + 1)
     points = images.clone()
 
-    def attempt(index: Tensor, cell: int) -> None:
-        part = narrow(model, index)
+    def tried(of: Model, index: Tensor, cell: int, streams: Draws) -> Tensor:
         attacks = [
             (Replayed(points[index]), draws.narrow(index)),
-            (narrow(attack, index), draws.branch(cell).narrow(index)),
+            (narrow(attack, index), streams.narrow(index)),
         ]
-        found = in_turn(
-            attacks, part, images[index], labels[index],
+        return in_turn(
+            attacks, narrow(of, index), images[index], labels[index],
             ball=ball.scaled(cell / cells), mask=mask[index], estimator=estimator,
         )  # fmt: skip
+
+    def falls(found: Tensor, index: Tensor) -> Tensor:
         with torch.no_grad():
-            fell = margin(narrow(exact, index)(found), labels[index]) > 0
+            return margin(narrow(exact, index)(found), labels[index]) > 0
+
+    def attempt(index: Tensor, cell: int) -> None:
+        found = tried(model, index, cell, draws.branch(cell))
+        fell = falls(found, index)
+        left = mistaken(narrow(model, index), found, labels[index], (~fell).nonzero().squeeze(1))
+        if len(left):
+            found[left] = tried(exact, index[left], cell, draws.branch(cells + cell))
+            fell[left] = falls(found[left], index[left])
         broke[index[fell]] = cell
         stood[index[~fell]] = cell
         kept = fell | (broke[index] > cells)

@@ -68,9 +68,10 @@ class RayS(Options):
             return found > 0
 
         for block in _blocks(mask):
-            rows = ((worst.margins[index] <= 0) & (asked < self.queries)).nonzero().squeeze(1)
-            if len(rows) == 0:
+            left = (worst.margins[index] <= 0) & (asked < self.queries)
+            if not left.any():
                 break
+            rows = (left & block.flatten(1).any(1)).nonzero().squeeze(1)
             turned = torch.where(block[rows], -ray[rows], ray[rows])
             better = fooled(rows, turned, radius[rows])
             rows, turned = rows[better], turned[better]
@@ -85,12 +86,16 @@ class RayS(Options):
 
 
 def _blocks(mask: Tensor) -> Iterator[Tensor]:
-    """Which coordinates are turned together, bool (N, C, H, W): all open ones, then halves, quarters, down to one."""
+    """Which coordinates are turned together, bool (N, C, H, W): all open ones, then halves, quarters, down to one.
+
+    Nothing is open where an image has fewer pixels than there are parts, or is through with its own.
+    """
     count = mask.flatten(1).sum(1)
     place = (mask.flatten(1).cumsum(1) - 1).view(mask.shape)
     parts = 1
     while parts < 2 * int(count.max()):
         part = torch.div(place * parts, count.view(-1, 1, 1, 1), rounding_mode="floor")
+        halved = (parts < 2 * count).view(-1, 1, 1, 1)  # what others of the batch are still halved for is not asked
         for number in range(parts):
-            yield (part == number) & mask
+            yield (part == number) & mask & halved
         parts *= 2

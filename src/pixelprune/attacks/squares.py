@@ -110,9 +110,11 @@ def bump(sides: Tensor, *, height: int, width: int, row: Tensor | None = None, c
     own_width = torch.where(left, half, side - half)
     depth_columns = torch.minimum(own_columns, own_width - 1 - own_columns)
     depth = torch.minimum(depth_rows, 2 * depth_columns).clamp(min=0)
-    most = int(sides.max()) // 2 + 1
-    steps = 1 / (torch.arange(most, 0, -1, device=sides.device).float() ** 2)
-    height_at = steps.cumsum(0)[depth.clamp(max=most - 1)]
+    most = side // 2 + 1
+    below = torch.arange(max(height, width) + 1, device=sides.device).double().pow(-2)
+    below[0] = 0
+    below = below.cumsum(0)  # of the first n squares, from the smallest one
+    height_at = (below[most] - below[(most - depth - 1).clamp(min=0)]).float()
     return (torch.where(left, height_at, -height_at) * in_window)[:, None]
 
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pixelprune.attacks.attack import Attack
+from pixelprune.attacks.balls import Ball
+from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.draws import Draws
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,33 @@ def exactly(model: Model) -> Model:
 def roughly(model: Model) -> Model:
     """The copy alone, for a search that stays on the boundary, where a model of two halves would ask both each time."""
     return model.copy if isinstance(model, Twin) else model
+
+
+def mistaken(model: Model, points: Tensor, labels: Tensor, stand: Tensor) -> Tensor:
+    """Of the rows `stand`, int64, which the model itself gets right at these points, those that its copy does not.
+
+    An attack leaves such an image for good, though nothing was found.
+    """
+    if not isinstance(model, Twin) or len(stand) == 0:
+        return stand[:0]
+    with torch.no_grad():
+        return stand[margin(narrow(model, stand)(points[stand]), labels[stand]) > 0]
+
+
+def settled(
+    attack: Attack, model: Model, images: Tensor, labels: Tensor, *, ball: Ball, mask: Tensor, draws: Draws
+) -> Tensor:
+    """The attack's points; an image that only the copy gets wrong is attacked again, on the model itself."""
+    points = attack(model, images, labels, ball=ball, mask=mask, draws=draws)
+    with torch.no_grad():
+        stand = (margin(exactly(model)(points), labels) <= 0).nonzero().squeeze(1)
+    left = mistaken(model, points, labels, stand)
+    if len(left):
+        points[left] = narrow(attack, left)(
+            narrow(exactly(model), left), images[left], labels[left],
+            ball=ball, mask=mask[left], draws=draws.branch(1).narrow(left),
+        )  # fmt: skip
+    return points
 
 
 def unsure(model: Model, margins: Tensor, scale: Tensor) -> Tensor:

@@ -75,22 +75,36 @@ def parser() -> argparse.ArgumentParser:
 
 
 def compared(before: "Revision", after: "Revision", access: str) -> Outcome:
-    """Raises PixelpruneError where test images, threats or the headline eps differ: nothing would be comparable."""
+    """Raises PixelpruneError where test images, threats or the headline eps differ, or no run is in both revisions."""
     from pixelprune.evaluation.comparison import corrected
 
+    both = f"{before.name} and {after.name}"
+    if not before.results.keys() & after.results.keys():  # a gate must not pass because nothing was looked at
+        raise PixelpruneError(f"{both}: no run in common: not comparable.")
+    if before.folders.get("data/raw") != after.folders.get("data/raw") and before.test_images != after.test_images:
+        raise PixelpruneError(f"{both}: other test images (data/raw/test/images.npy): not comparable.")
     outcome = Outcome(before.name, after.name, ladders_differ=before.params.get("ladder") != after.params.get("ladder"))
     for run in sorted({*before.results, *after.results}):
         if run not in after.results:
             outcome.only_before.append(run)
         elif run not in before.results:
             outcome.only_after.append(run)
-        elif before.results[run] == after.results[run]:
+        elif _unchanged(run, before, after):
             outcome.unchanged.append(run)
         else:
             _compare_run(run, before, after, access, outcome)
     lines = corrected([one for _, one in outcome.changed])
     outcome.changed = [(run, one) for (run, _), one in zip(outcome.changed, lines)]
     return outcome
+
+
+def _unchanged(run: str, before: "Revision", after: "Revision") -> bool:
+    """The same results, and the transfer stage found nothing else of them."""
+    if before.results[run] != after.results[run]:
+        return False
+    if before.folders.get("transfer") == after.folders.get("transfer"):
+        return True
+    return before.fatal_transfer(run) == after.fatal_transfer(run)
 
 
 def _compare_run(run: str, before: "Revision", after: "Revision", access: str, outcome: Outcome) -> None:

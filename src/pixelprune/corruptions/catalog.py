@@ -36,9 +36,6 @@ CorruptionName = Literal[
     "saturate",
 ]
 
-EXTRAS: tuple[CorruptionName, ...] = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-"""Beside the 15 of the benchmark: its authors hold them out, to tune on."""
-
 CORRUPTIONS: dict[CorruptionName, Corruption[Any]] = {
     "gaussian_noise": gaussian_noise,
     "shot_noise": shot_noise,

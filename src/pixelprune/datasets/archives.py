@@ -5,6 +5,7 @@ damaged and truncated files, a web page under an archive's name.
 """
 
 import gzip
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -156,7 +157,7 @@ def _refuse_size(path: Path, name: str, size: int, limit: int) -> None:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, OSError) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path}: not a whole archive ({_words(error)}). Delete it and run again.") from None
     except (NotImplementedError, RuntimeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: not an archive that can be read ({_words(error)}). {AGAIN}") from None

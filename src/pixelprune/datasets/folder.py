@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pixelprune.datasets.folder_listing import Item, by_folders, by_table
-from pixelprune.datasets.images import decode, resized, resized_mask
+from pixelprune.datasets.images import decode, decode_mask, resized, resized_mask
 from pixelprune.datasets.options import DatasetOptions, Progress
 from pixelprune.datasets.origin import summarized
 from pixelprune.datasets.split import Part, Split, hold_out, whole_groups
@@ -113,13 +113,13 @@ class Folder(DatasetOptions):
 
 
 def _mask(root: Path, item: Item, shape: tuple[int, ...], digests: dict[str, str]) -> NDArray[np.bool_]:
-    """bool (H, W): brighter than half of the mask's brightest pixel, so that masks of 0/1 and of 0/255 both work."""
+    """bool (H, W)"""
     assert item.mask is not None
     where = root / item.mask
-    mask = decode(_content(root, item.mask, digests), str(where), grey=True)
+    mask = decode_mask(_content(root, item.mask, digests), str(where))
     if mask.shape != shape:
         raise DataError(f"{where}: found {mask.shape} pixels, expected {shape} as in {item.path}. Replace the mask.")
-    return mask > mask.max() / 2
+    return mask
 
 
 def _content(root: Path, path: str, digests: dict[str, str]) -> bytes:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -12,6 +13,7 @@ from pixelprune.errors import DataError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 MASKS = "masks"
+PARTS = ("train", "training", "test", "testing", "val", "valid", "validation")
 MOST = 2_000_000
 
 
@@ -34,10 +36,17 @@ def by_folders(root: Path) -> list[Item]:
     _refuse_links(root)
     parts: tuple[Part, ...] = get_args(Part)
     if all((root / part).is_dir() for part in parts):
+        for name in PARTS:
+            if name not in parts and (root / name).is_dir():
+                raise DataError(
+                    f"{root / name}: found a third part beside train/ and test/. Move its images into train/."
+                )
         items = [item for part in parts for item in _classes(root, root / part, part)]
     else:
         items = _classes(root, root, None)
+        _refuse_parts(root, items)
     if (root / MASKS).is_dir():
+        _refuse_shared(root, items)
         for item in items:
             if not (root / str(item.mask)).is_file():
                 raise DataError(
@@ -124,6 +133,24 @@ def _classes(root: Path, folder: Path, part: Part | None) -> list[Item]:
         if name not in filled:
             raise DataError(f"{folder / name}: found no image, expected {', '.join(ENDINGS)}. Add some, or delete it.")
     return items
+
+
+def _refuse_parts(root: Path, items: Iterable[Item]) -> None:
+    """Folders named as parts of a data set that hold folders: their names are no classes."""
+    for item in items:
+        if item.label.lower() in PARTS and item.path.count("/") > 1:
+            raise DataError(
+                f"{root / item.label}: found {item.path} in the class {item.label!r}, expected class folders, or "
+                "train/ and test/ that hold them. Rename the folder, or use `csv` with the column split."
+            )
+
+
+def _refuse_shared(root: Path, items: Iterable[Item]) -> None:
+    """x.png and x.jpg beside each other would have one mask."""
+    of_mask: dict[str | None, str] = {}
+    for item in items:
+        if (other := of_mask.setdefault(item.mask, item.path)) != item.path:
+            raise DataError(f"{root / str(item.mask)}: found the mask of {other} and of {item.path}. Rename one image.")
 
 
 def _refuse_links(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -14,45 +15,63 @@ PIXELS = 50_000_000
 """The largest photo that is decoded; a small file can claim billions of pixels."""
 
 
-def decode(content: bytes, where: str, *, upright: bool = False, grey: bool = False) -> NDArray[np.uint8]:
-    """uint8 (H, W, 3) RGB, or (H, W) if grey; one-channel images have three equal channels.
+def decode(content: bytes, where: str, *, upright: bool = False) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) RGB; one-channel images have three equal channels.
 
     upright: turns a photo as its EXIF entry asks. Raises DataError that names `where`.
     """
     cv2 = compat.cv2()
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    image: NDArray[np.uint8] = cv2.cvtColor(_decoded(content, where, flags), cv2.COLOR_BGR2RGB)
+    return image
+
+
+def decode_mask(content: bytes, where: str) -> NDArray[np.bool_]:
+    """bool (H, W): brighter than half of the brightest pixel, so that masks of 0/1, 0/255 and 0/65535 all work.
+
+    Raises DataError that names `where`; of a mask with an alpha channel, too: either of the two could be meant.
+    """
+    cv2 = compat.cv2()
+    mask = _decoded(content, where, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    channels = mask.shape[2] if mask.ndim == 3 else 1
+    if channels in (2, 4):
+        raise DataError(
+            f"{where}: found a mask with an alpha channel, expected one channel, or three. Replace the file."
+        )
+    brightness = mask.max(axis=2) if channels == 3 else mask.reshape(mask.shape[:2])
+    return np.asarray(brightness > brightness.max() / 2)
+
+
+def _decoded(content: bytes, where: str, flags: int) -> NDArray[Any]:
+    cv2 = compat.cv2()
     height, width = _measured(content, where)
-    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
-    flags |= 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None or sorted(image.shape[:2]) != sorted((height, width)):
         raise DataError(f"{where}: not an image that can be read. Replace the file.")
-    return image if grey else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(image)
 
 
 def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(H, W, 3) or (H, W) -> (size, size, ...): area mean when it shrinks, cubic when it grows."""
-    cv2 = compat.cv2()
-    if image.shape[:2] == (size, size):
-        return image
-    shrinks = min(image.shape[:2]) >= size
-    result: NDArray[np.uint8] = cv2.resize(
-        np.ascontiguousarray(image), (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
-    return result
+    """(H, W, 3) or (H, W) -> (size, size, ...): area mean along a side that shrinks, cubic along one that grows."""
+    return _resized(np.ascontiguousarray(image), size, compat.cv2().INTER_CUBIC)
 
 
 def resized_mask(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     """bool (H, W) -> bool (size, size): true where at least half of a pixel's area is."""
-    cv2 = compat.cv2()
-    shrinks = min(mask.shape) >= size
-    share = cv2.resize(
-        mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    covered: NDArray[np.bool_] = share >= 0.5
+    covered: NDArray[np.bool_] = _resized(mask.astype(np.float32), size, compat.cv2().INTER_LINEAR) >= 0.5
     return covered
+
+
+def _resized(image: NDArray[Any], size: int, growing: int) -> NDArray[Any]:
+    """Sides that shrink first: OpenCV averages areas only where no side grows. growing: its flag for those that do."""
+    cv2 = compat.cv2()
+    height, width = (min(side, size) for side in image.shape[:2])
+    if image.shape[:2] != (height, width):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return image if (height, width) == (size, size) else cv2.resize(image, (size, size), interpolation=growing)
 
 
 def _measured(content: bytes, where: str) -> tuple[int, int]:

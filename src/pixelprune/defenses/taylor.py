@@ -1,4 +1,4 @@
-"""Filters that matter least to the loss are removed, and the smaller network is fine-tuned as it was trained.
+"""Filters that matter least to the loss are removed, and the smaller network is fine-tuned on what it was trained on.
 
 Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019, section 3, arXiv:1906.10771.
 Ours may score filters by the loss on adversarial images, as Sehwag et al., "HYDRA: Pruning Adversarially Robust Neural
@@ -96,8 +96,10 @@ class Taylor(DefenseOptions):
         for when, one in (("before", network), ("after", cut(network, learned))):
             found[f"multiply-adds {when}"] = multiply_adds(one, height, width)
             found[f"parameters {when}"] = sum(weight.numel() for weight in one.parameters())
+        agreements = {name: value.item() for name, value in learned.items() if name.startswith(AGREEMENT)}
+        # Scores that underflow are all alike, and agree with nothing.
         return found | {
-            name.removeprefix(AGREEMENT): value.item() for name, value in learned.items() if name.startswith(AGREEMENT)
+            name.removeprefix(AGREEMENT): value for name, value in agreements.items() if math.isfinite(value)
         }
 
     def _agreement(self, network: nn.Module, groups: list[Group], images: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -8,7 +8,10 @@
     clean       the part of it that is there without any attack
     hardening   the rest
 
-Only hardening can speak for better features, and only beside a control for what the mask's outline gives away.
+Only hardening can speak for better features, and only beside two controls: one for what the mask's outline gives away,
+and `both_right`. An image that a network gets wrong anyway cannot be broken, so where few images stand, hardening is
+little else than the clean difference with its sign turned. `both_right` is free of that: kept - location on the images
+that both networks classify right.
 """
 
 from collections.abc import Sequence
@@ -32,8 +35,19 @@ class Decomposition:
     """One entry a name of TERMS."""
     rates: dict[str, tuple[Rate, ...]]
     """full, budget, location, kept (robust), clean_full, clean_kept: a rate a training seed, on the attacked images."""
+    both_right: Estimate | None
+    """kept - location on the images that both networks, of every seed, classify right; None where there are none."""
     per_image: dict[str, NDArray[np.int8]]
     """One entry a name of TERMS, int8 (S, N), in [-2, 2]: the identities hold in every entry."""
+
+    @property
+    def shown_harder(self) -> bool:
+        """Whether the pruned network is shown to be harder to fool on the same pixels, by both measures."""
+        return self.terms["hardening"].low > 0 and self.both_right is not None and self.both_right.low > 0
+
+    @property
+    def shown_easier(self) -> bool:
+        return self.terms["hardening"].high < 0 and self.both_right is not None and self.both_right.high < 0
 
 
 def decompose(
@@ -68,9 +82,13 @@ def decompose(
     }
     per_image = _terms(stands)
     of_image = groups(pruned[0]).to_numpy()
+    terms = {name: mean_interval(values, of_image, generator) for name, values in per_image.items()}
+    right = (stands["clean_full"] & stands["clean_kept"]).astype(bool).all(axis=0)
+    both_right = mean_interval(per_image["feature"][:, right], of_image[right], generator) if right.any() else None
     return Decomposition(
-        terms={name: mean_interval(values, of_image, generator) for name, values in per_image.items()},
+        terms=terms,
         rates={name: tuple(Rate(int(row.sum()), len(row)) for row in values) for name, values in stands.items()},
+        both_right=both_right,
         per_image=per_image,
     )
 

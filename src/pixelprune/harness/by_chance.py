@@ -1,7 +1,8 @@
 """The adaptive access of a strategy that draws its mask anew each time: no attacker knows the next mask.
 
-Attacks climb the mean of 20 draws, other ones at each step; an image is broken where the mean of 100 draws, which no
-attack has seen, errs. What stands is what stands against every one of these attacks in the table of rows:
+Attacks climb the mean of 20 draws, other ones at each step, until it errs clearly: a lucky draw is no end. An image
+is broken where the mean of 100 draws, which no attack has seen, errs. What stands is what stands against every one of
+these attacks in the table of rows:
     mean_ce, mean_dlr   APGD along the gradient of that mean
     square, rays        from its logits alone, from its classes alone
     replayed_A          the points found under access A
@@ -29,6 +30,8 @@ from pixelprune.attacks.narrowing import Model
 from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.replayed import Replayed
 from pixelprune.attacks.square import Square
+from pixelprune.attacks.stochastic.demanding import Demanding
+from pixelprune.attacks.stochastic.firm import Firm, clearly
 from pixelprune.attacks.threat import Threat
 from pixelprune.attacks.transferred import Transferred
 from pixelprune.draws import Draws
@@ -54,13 +57,14 @@ def measure(
     """As adaptive.measure, for a map that answers by chance."""
     tables, worst = [], {}
     for key, threat in threats.items():
+        searches: dict[str, Attack] = {
+            "mean_ce": APGD(steps=steps), "mean_dlr": APGD(steps=steps, loss="dlr"),
+            "square": Square(queries=queries), "rays": RayS(queries=queries),
+        }  # fmt: skip
         attacks: dict[str, Attack] = {
-            "mean_ce": Believed(APGD(steps=steps), mean(pruned, batch, VERDICT, seed, "judge mean_ce")),
-            "mean_dlr": Believed(APGD(steps=steps, loss="dlr"), mean(pruned, batch, VERDICT, seed, "judge mean_dlr")),
-            "square": Believed(Square(queries=queries), mean(pruned, batch, VERDICT, seed, "judge square")),
-            "rays": Believed(RayS(queries=queries), mean(pruned, batch, VERDICT, seed, "judge rays")),
-            "transferred": Transferred(full, APGD(steps=steps)),
+            name: _believed(search, STEP, pruned, batch, seed, f"judge {name}") for name, search in searches.items()
         }
+        attacks["transferred"] = Transferred(full, APGD(steps=steps))
         attacks |= {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}
         points, margins = batch.images, np.full(len(batch), -np.inf)
         for name, attack in attacks.items():
@@ -96,11 +100,19 @@ def examine(
 def _climbed(pruned: PrunedModel, batch: Batch, threat: Threat, count: int, steps: int, seed: int) -> Tensor:
     """The points of APGD along the mean of so many draws."""
     word, everywhere = f"E16 {count}", torch.ones_like(batch.images[:, :1], dtype=torch.bool)
-    attack = Believed(APGD(steps=steps), mean(pruned, batch, VERDICT, seed, "E16 judge"))
+    attack = _believed(APGD(steps=steps), count, pruned, batch, seed, "E16 judge")
     return attack(
         mean(pruned, batch, count, seed, word, fast=True), batch.images, batch.labels,
         ball=threat.ball(), mask=everywhere, draws=_draws(batch, seed, word),
     )  # fmt: skip
+
+
+def _believed(attack: Attack, draws: int, pruned: PrunedModel, batch: Batch, seed: int, word: str) -> Believed:
+    """The attack, which goes on until the mean of so many draws errs clearly, and so does that of the judge's."""
+    # RayS is told classes, no numbers that could be clear.
+    demanding = attack if isinstance(attack, RayS) else Demanding(attack, Firm, clearly(draws))
+    judge = Firm(mean(pruned, batch, VERDICT, seed, word), batch.labels, clearly(VERDICT))
+    return Believed(demanding, judge)
 
 
 def _known(pruned: PrunedModel, batch: Batch, threat: Threat, steps: int, seed: int, number: int) -> int:

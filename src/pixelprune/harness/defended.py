@@ -154,7 +154,7 @@ class Found:
 
 
 def _own(job: Job) -> str:
-    """What every part depends on, beside the folder's weights and data: the defense, its code, its batches."""
+    """What every part depends on, beside the folder's networks and data: the defense, its code, its batches."""
     return state.fingerprint(
         defense=job.defense.model_dump(mode="json"),
         group=job.effort.group if job.defense.batch_coupled else None,
@@ -254,7 +254,8 @@ def _table(job: Job, behind: Behind, name: str, one: Found) -> pandas.DataFrame:
         "right_mean": verdict.by_mean, "pred": verdict.each.logsumexp(0).argmax(1),
         "right_majority": verdict.by_majority, "right_share": verdict.share,
         "margin": verdict.margins, "undefended_clean_right": (plain.argmax(1) == batch.labels)[:count],
-        "linf": delta.abs().amax(1), "l2": delta.norm(dim=1), "label": batch.labels[:count],
+        "linf": delta.abs().amax(1), "l2": delta.norm(dim=1, dtype=torch.float64).float(),
+        "label": batch.labels[:count],
     }  # fmt: skip
     return pandas.DataFrame(
         {"image": batch.ids[:count], "group": batch.groups[:count], "way": name}

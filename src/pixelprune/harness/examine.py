@@ -116,9 +116,10 @@ def _agreement(run: Run, batch: Batch, access: Access, rows: pandas.DataFrame, f
     more, fewer = int((stands & ~left).sum()), int((left & ~stands).sum())
     of_ladder = rows[(rows.access == access.name) & (rows.threat == key) & rows.image.isin(few.ids)]
     spent = [int(part[["forward", "backward"]].to_numpy().sum()) for part in (table, of_ladder)]
+    radii = f" at {len(threat.eps)} radii" if len(threat.eps) > 1 else ""
     found = (
         f"of {len(few)} images {int(left.sum())} stand after AutoAttack, {int(stands.sum())} after the ladder; "
-        f"{more} fall to AutoAttack alone, {fewer} to the ladder alone; {spent[0]:,} passes against {spent[1]:,}"
+        f"{more} fall to AutoAttack alone, {fewer} to the ladder alone; {spent[0]:,} passes against {spent[1]:,}{radii}"
     )
     if run.settings.autoattack_within is not None:
         low, high = sequential.interval(int(left.sum()), len(few), len(asked))

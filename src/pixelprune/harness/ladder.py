@@ -24,7 +24,7 @@ from pixelprune.attacks.diary import NO_DIARY, Diary, keeping, remembered
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Budget, Counted, Model, narrow
 from pixelprune.attacks.threat import Threat
-from pixelprune.attacks.twin import Twin
+from pixelprune.attacks.twin import Twin, exactly, mistaken
 from pixelprune.draws import Draws
 from pixelprune.errors import ArtifactError
 from pixelprune.evaluation import rows
@@ -192,7 +192,10 @@ def _attack_chunk(
     worse = (verdict := margin(logits, labels)) > found.margin[index]
     target, delta = index[worse], (points - images)[worse]
     found.prediction[target], found.margin[target] = logits.argmax(1)[worse], verdict[worse]
-    found.linf[target], found.l2[target] = delta.flatten(1).abs().amax(1), delta.flatten(1).norm(dim=1)
+    found.linf[target], found.l2[target] = (
+        delta.flatten(1).abs().amax(1),
+        delta.flatten(1).norm(dim=1, dtype=torch.float64).float(),
+    )
     outside = (delta != 0).any(1, keepdim=True) & ~access.mask[target]
     found.changed_outside[target] = outside.sum((1, 2, 3))
     kept = target < batch.examples
@@ -213,13 +216,9 @@ def attacked(
     points = remembered(pages, WHOLE, images, lambda: own(model, images, labels, ball=ball, mask=mask, draws=draws))
     with torch.no_grad():
         logits = narrow(access.model, index)(points)
-        if not isinstance(model, Twin):
-            return points, logits
-        stand = (margin(logits, labels) <= 0).nonzero().squeeze(1)
-        mistaken = margin(narrow(model, stand)(points[stand]), labels[stand]) > 0 if len(stand) else stand.bool()
-    left = stand[mistaken]
+    left = mistaken(model, points, labels, (margin(logits, labels) <= 0).nonzero().squeeze(1))
     if len(left):
-        exact, again = narrow(model.model, left), draws.branch(1).narrow(left)
+        exact, again = narrow(exactly(model), left), draws.branch(1).narrow(left)
         points[left] = remembered(pages, AGAIN, images[left], lambda: narrow(attack, index[left])(
             exact, images[left], labels[left], ball=ball, mask=mask[left], draws=again
         ))  # fmt: skip

@@ -18,7 +18,7 @@ from pixelprune.attacks.balls import Ball, inside
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.draws import Draws
-from pixelprune.evaluation.check import Check, Severity, check
+from pixelprune.evaluation.check import Check, Severity, check, not_run
 
 INNER = 999
 RADIUS = 0.95
@@ -107,6 +107,8 @@ def judged(id: str, title: str, planted: Planted[R], hits: Tensor, severity: Sev
     count = int(planted.there.sum())
     got, trivial = (int((planted.there & some).sum()) for some in (hits, planted.trivial))
     words = f"{got} of {count} planted on {len(hits)} images; random points find {trivial}"
+    if count == 0:
+        return not_run(id, title, words, THRESHOLD, severity)
     if 2 * trivial > count:
         return check(id, title, words, THRESHOLD, "W", False)
     return check(id, title, words, THRESHOLD, severity, got >= 0.95 * count)

@@ -90,11 +90,14 @@ def examined(table: pandas.DataFrame) -> Check:
     title, limit = "attacks on other runs break no more", "0.2 % of the images, or 1"
     if table.empty:
         return check("E29", title, "this is the only run", limit, "F", None)
-    by_image = table.groupby(["threat", "image"])[["stood", "right"]].all()
-    fell = int((by_image["stood"] & ~by_image["right"]).sum())
-    others = table["source"].nunique()
-    found = f"of {int(by_image['stood'].sum())} that stand, {fell} fall to points from {others} other places"
-    return check("E29", title, found, limit, "F", fell <= max(1, round(0.002 * len(by_image))))
+    others, found, passed = table["source"].nunique(), [], True
+    for threat, rows in table.groupby("threat", sort=False):
+        by_image = rows.groupby("image")[["stood", "right"]].all()
+        fell = int((by_image["stood"] & ~by_image["right"]).sum())
+        passed &= fell <= max(1, round(0.002 * len(by_image)))
+        under = f"under {threat}, " if table["threat"].nunique() > 1 else ""
+        found.append(f"{under}of {int(by_image['stood'].sum())} that stand, {fell} fall")
+    return check("E29", title, f"{'; '.join(found)} to points from {others} other places", limit, "F", passed)
 
 
 def _target(place: str, tested: int, chosen: NDArray[np.int64], device: torch.device) -> Target:

@@ -15,7 +15,6 @@ Adaptive Test-time Defenses", ICML 2022, arXiv:2202.13711; Gao et al., NeurIPS 2
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import sqrt
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.attack import Attack
@@ -24,7 +23,7 @@ from pixelprune.attacks.rays import RayS
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.stochastic.confident import Confident
 from pixelprune.attacks.stochastic.demanding import Demanding
-from pixelprune.attacks.stochastic.firm import Firm
+from pixelprune.attacks.stochastic.firm import Firm, clearly
 from pixelprune.attacks.stochastic.patient import Patient
 from pixelprune.harness.behind import Behind, Defense, Gradient
 from pixelprune.harness.effort import Effort
@@ -33,9 +32,6 @@ CLEAN, STATIC, TRANSFERRED, CONFIDENT = "clean", "static", "transferred", "confi
 """The first three search nothing on the defended network; `static` is judged on the undefended one."""
 SURE = 0.95
 """The probability of a wrong class with which an attack on the doubt of a posterior is content."""
-CLEARLY = 0.5
-"""By how much the logarithm of a mean probability of fifty draws must err before an attack is content: about three
-standard errors near the boundary, where single draws spread over most of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +100,6 @@ def judge(behind: Behind, effort: Effort, word: str) -> Firm:
     """As many draws as decide, other ones, and they must err clearly."""
     draws = verdict_draws(behind.defense, effort)
     return Firm(behind.model(draws, f"judge {word}"), behind.batch.labels, clearly(draws))
-
-
-def clearly(draws: int) -> float:
-    """By how much the mean of so many must err: a standard error falls with their square root."""
-    return CLEARLY * sqrt(50 / draws)
 
 
 def verdict_draws(defense: Defense, effort: Effort) -> int:

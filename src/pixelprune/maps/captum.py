@@ -71,7 +71,11 @@ class Captum(MapOptions):
         for image, seed in zip(images.detach().split(1) if len(images) else (), seeds):
             target = int(predicted(network, image))
             with global_state.seeded(seed, image.device), torch.enable_grad():
-                found = attribute(image.clone().requires_grad_(), target=target, **self._arguments(image))
+                try:
+                    found = attribute(image.clone().requires_grad_(), target=target, **self._arguments(image))
+                except RuntimeError as error:
+                    # DeepLift, for one, refuses networks that use a layer twice.
+                    raise ArtifactError(f"captum's {self.method} cannot explain this network: {error}") from None
             maps.append(per_image_scale(found.detach().abs().sum(1)))
         return torch.cat(maps)
 

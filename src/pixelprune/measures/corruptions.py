@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from pixelprune.corruptions import predictions
-from pixelprune.corruptions.catalog import CORRUPTIONS, EXTRAS, CorruptionName
+from pixelprune.corruptions.catalog import CORRUPTIONS, CorruptionName
+from pixelprune.corruptions.extras import EXTRAS
 from pixelprune.measures import answers
 from pixelprune.measures.measure import Measured, MeasureOptions, Seen, Subject
 from pixelprune.options import Listed

@@ -11,7 +11,7 @@ import numpy as np
 import pandas
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from pixelprune.attacks.balls import Ball
@@ -33,8 +33,17 @@ RIGHT, WRONG, ZERO = (0, 114, 178), (179, 78, 0), (26, 26, 26)
 class Surface(MeasureOptions):
     name: Literal["surface"]
     images: int = Field(4, ge=1, description="Test images that it looks at, at most.")
-    side: int = Field(21, ge=3, description="Points of the grid along each direction.")
+    side: int = Field(
+        21, ge=3, description="Points of the grid along each direction: an odd number, as one is the image."
+    )
     reach: float = Field(2.0, gt=0, description="How far the grid goes to each side, as a multiple of eps.")
+
+    @field_validator("side")
+    @classmethod
+    def _has_a_middle(cls, side: int) -> int:
+        if side % 2 == 0:
+            raise ValueError("must be odd: the point in the middle is the image")
+        return side
 
     def __call__(self, subject: Subject) -> Measured:
         """Table `surface`: a row a point: image, along, across (multiples of eps) and value. Picture of the same name.

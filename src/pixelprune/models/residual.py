@@ -17,7 +17,7 @@ from pixelprune.options import Listed
 
 class Residual(NetworkOptions):
     name: Literal["residual"] = "residual"
-    widths: Annotated[tuple[int, ...], Listed] = Field(
+    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Listed] = Field(
         (24, 48, 96), min_length=1, description="Channels of each stage."
     )
     blocks: int = Field(1, ge=1, description="Residual blocks in each stage.")

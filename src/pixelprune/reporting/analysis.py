@@ -35,11 +35,17 @@ class Comparison:
     difference: Estimate
     p: float
     adjusted: float
+    bounded: bool = False
+    """The one that is ahead has only an upper bound: what it is ahead by shows nothing."""
+
+    @property
+    def differs(self) -> bool:
+        """Both the test, after the correction, and the interval say that there is a difference of what was measured."""
+        return self.adjusted <= ALPHA and self.difference.excludes_zero
 
     @property
     def shown(self) -> bool:
-        """Both the test, after the correction, and the interval say that there is a difference."""
-        return self.adjusted <= ALPHA and self.difference.excludes_zero
+        return self.differs and not self.bounded
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,15 @@ class Analysis:
 
 
 def analyze(results: Results, threat: ThreatEntry) -> Analysis:
-    control, focus = _control(results), _focus(results)
+    focus = _focus(results)
+    control = _control(results, focus)
     compared = _comparisons(results, threat, control)
     entries = {
         (strategy, training): _entry(results, threat, strategy, training, compared)
         for training in results.trainings
         for strategy in results.strategies
     }
-    entries = {key: _without_invalid(entry, entries) for key, entry in entries.items()}
+    entries = {key: _believed(entry, entries) for key, entry in entries.items()}
     training = max(results.trainings, key=lambda name: entries[FULL, name].robust.value)
     first = next(iter(results))
     return Analysis(
@@ -125,12 +132,20 @@ def analyze(results: Results, threat: ThreatEntry) -> Analysis:
     )
 
 
-def _without_invalid(entry: Entry, entries: Mapping[tuple[str, str], Entry]) -> Entry:
-    """A difference would print the number of the other side too: it is left out where either side is invalid."""
+def _believed(entry: Entry, entries: Mapping[tuple[str, str], Entry]) -> Entry:
+    """Differences as far as both sides are believed.
+
+    One would print the number of the other side too: it is left out where either side is invalid.
+    """
 
     def kept(compared: Comparison | None) -> Comparison | None:
-        both = compared is not None and entries[compared.other, entry.training].judged.printable
-        return compared if both and entry.judged.printable else None
+        if compared is None:
+            return None
+        other = entries[compared.other, entry.training]
+        if not (entry.judged.printable and other.judged.printable):
+            return None
+        ahead = entry if compared.difference.value > 0 else other
+        return replace(compared, bounded=ahead.judged.word == "upper bound")
 
     return replace(entry, against_none=kept(entry.against_none), against_control=kept(entry.against_control))
 
@@ -242,19 +257,26 @@ def _comparisons(results: Results, threat: ThreatEntry, control: str | None) -> 
     }
 
 
-def _named(results: Results, kind: str, oracle: bool | None = None) -> str | None:
-    """The first strategy with such a map; `none` is no candidate, whatever map it does not need."""
-    for name, pruned in results.strategies.items():
-        if name != FULL and pruned.kind == kind and oracle in (None, pruned.oracle):
-            return name
-    return None
+def _of_kind(results: Results, kind: str) -> list[str]:
+    """The strategies with such a map; `none` is no candidate, whatever map it does not need."""
+    return [name for name, pruned in results.strategies.items() if name != FULL and pruned.kind == kind]
 
 
-def _control(results: Results) -> str | None:
-    return _named(results, "shifted") or _named(results, "blobs") or _named(results, "random")
+def same_share(results: Results, a: str, b: str) -> bool:
+    """Whether two strategies keep as many pixels, to a point."""
+    return abs(results.strategies[a].kept - results.strategies[b].kept) <= 0.01
+
+
+def _control(results: Results, focus: str | None) -> str | None:
+    """The first control that keeps as many pixels as the focus, else the first."""
+    found = [name for kind in ("shifted", "blobs", "blurred_random", "random") for name in _of_kind(results, kind)]
+    same = [name for name in found if focus is not None and same_share(results, name, focus)]
+    return next(iter(same or found), None)
 
 
 def _focus(results: Results) -> str | None:
     """The deployable foreground, else the oracle's, else the first strategy that is no control."""
+    foreground = _of_kind(results, "foreground")
+    deployable = [name for name in foreground if not results.strategies[name].oracle]
     others = [name for name, pruned in results.strategies.items() if name != FULL and not pruned.control]
-    return _named(results, "foreground", oracle=False) or _named(results, "foreground") or next(iter(others), None)
+    return next(iter(deployable or foreground or others), None)

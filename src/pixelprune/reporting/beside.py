@@ -88,6 +88,15 @@ def findings(
     return {measure: [_finding(root, *run, measure) for run in runs] for measure in measures}
 
 
+def refuse_other_threat(made: Mapping[str, Any], norm: str, eps: float, where: str, stage: str) -> None:
+    """Raises ArtifactError unless this is the first of `threats`: DVC does not see that they changed their order."""
+    if (made["norm"], made["eps"][-1]) != (norm, eps):
+        raise ArtifactError(
+            f"{where}: made under {made['norm']} {made['eps'][-1]:.3g}, but the first of `threats` is {norm} "
+            f"{eps:.3g}. Run `dvc repro -f {stage}`."
+        )
+
+
 def _defended(root: Path, control: str, training: str, seed: int, defense: str) -> Defended:
     place = f"{control}/{training}/{seed}/{defense}"
     folder = root / "results_defended" / place

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 FULL = "none"
 """The strategy that keeps every pixel; every study has it."""
 
-CONTROLS = frozenset({"constant", "shifted", "random", "blobs", "background", "centre"})
-"""Maps that know nothing about the object: a strategy with one of them must not win."""
+CONTROLS = frozenset(
+    {"constant", "shifted", "random", "blobs", "background", "centre", "blurred_random", "redrawn", "sobel"}
+)
+"""Maps that know neither the object nor the network: a strategy with one of them must not win."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,10 @@ def read(
                 access = "full" if strategy == FULL else "kept"
                 rows = with_transferred(run.rows, own, access, headlines)
                 runs[strategy, training, seed] = replace(run, rows=rows)
+    measured = beside.findings(root, strategies, trainings, seeds, measures)
+    first = next(iter(entries.values()))
+    for one in (finding for findings in measured.values() for finding in findings):
+        beside.refuse_other_threat(one.summary["threat"], first.norm, first.headline, str(one.folder), "measure")
     return Results(
         root=root,
         data=artifacts.load_json(root / "data/raw/card.json"),
@@ -194,7 +200,7 @@ def read(
         segmenters=_segmenters(root),
         transfer=tried,
         defended=beside.defended(root, FULL, trainings, seeds, defenses),
-        measured=beside.findings(root, strategies, trainings, seeds, measures),
+        measured=measured,
     )
 
 

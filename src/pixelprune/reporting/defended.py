@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pixelprune.errors import ArtifactError
 from pixelprune.evaluation.bootstrap import mean_interval
 from pixelprune.evaluation.intervals import Estimate, Rate
 from pixelprune.evaluation.verdict import verdict
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import ALPHA, Analysis
-from pixelprune.reporting.beside import Defended
+from pixelprune.reporting.beside import Defended, refuse_other_threat
 from pixelprune.reporting.collect import FULL, Results
 from pixelprune.reporting.judged import Judged
 from pixelprune.sampling import numpy_generator
@@ -166,7 +165,8 @@ def sentence(entry: Entry) -> str:
         ]
     else:
         parts.append("the undefended network's own result is invalid, so nothing is compared")
-    limits = f" Only an upper bound: {'; '.join(judged.reasons)}." if judged.reasons else ""
+    verdict = "Only an upper bound" if judged.word == "upper bound" else f"Verdict: {judged.word}"
+    limits = f" {verdict}: {'; '.join(judged.reasons)}." if judged.reasons else ""
     return f"{name}: {'; '.join(parts)}.{limits}"
 
 
@@ -229,15 +229,8 @@ def _numbers(entry: Entry) -> list[tuple[str, str, Estimate, float | None]]:
 
 
 def _entry(run: Defended, analysis: Analysis, several: bool) -> Entry:
-    made, now = run.card["threat"], analysis.threat
-    if (made["norm"], made["eps"][-1]) != (
-        now.norm,
-        now.headline,
-    ):  # DVC does not see that `threats` changed their order
-        raise ArtifactError(
-            f"results_defended/{run.place}: attacked under {made['norm']} {made['eps'][-1]:.3g}, but the first of "
-            f"`threats` is {now.norm} {now.headline:.3g}. Run `dvc repro -f attack_defended`."
-        )
+    now, where = analysis.threat, f"results_defended/{run.place}"
+    refuse_other_threat(run.card["threat"], now.norm, now.headline, where, "attack_defended")
     ways = {one["way"]: _way(one, run) for one in run.compared}
     static = run.rows[run.rows["way"] == STATIC]["right_mean"]
     entry = Entry(

@@ -19,7 +19,7 @@ CHECKS = {
     "E16": "For random networks, more draws a step must not change the result.",
     "E17": "A network that computes gradients while it predicts needs an adaptive attack.",
     "E18": "A loss that jumps within small steps misleads gradient attacks.",
-    "E19": "No image that was broken on the way may be given back as standing.",
+    "E19": "No margin may contradict its verdict, and no image that is wrong as it is may be given back right.",
     "E20": "Adversarial images of other networks must not break what the direct attack missed.",
     "E21": "A planted adversarial example must be found, or absence of success proves nothing.",
     "E22": "On a linear model the attack must reach the known optimum.",
@@ -48,6 +48,8 @@ GLOSSARY = {
     "budget, location": "what fewer writable pixels give, and what their place gives, with the full model",
     "feature = clean + hardening": "what the pruned network does better on the same pixels: the part that is there "
     "without an attack, and the rest",
+    "both right": "the feature term on the images that both networks classify right. An image that is wrong anyway "
+    "cannot be broken: where few images stand, hardening mirrors the clean difference, and this does not",
     "mask": "adaptive − kept on the same images: what the attacker gains by moving the mask; above 0, that the mask "
     "moves hinders it",
     "left": "adaptive − full on the same images: what is left of the gain when the mask answers",

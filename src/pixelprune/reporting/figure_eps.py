@@ -31,7 +31,7 @@ def small_multiples(results: Results, analysis: Analysis, training: str) -> Figu
         ]
         name = f"eps-{threat.name}-{training}-{strategy}"
         text = f"{training} training. {strategy}: {_spoken(own)}. {FULL}: {_spoken(full)}."
-        panels.append(panel(name, strategy, lines, _axis(threat), chance=_chance(results), description=text))
+        panels.append(panel(name, strategy, lines, eps_axis(threat), chance=_chance(results), description=text))
         above += [strategy] if all(own[eps].value >= full[eps].value for eps in threat.eps) else []
     if not panels:
         return None
@@ -87,7 +87,7 @@ def overlay(results: Results, analysis: Analysis, strategy: str, training: str) 
 
     def draw(key: str, style: str, size: tuple[float, float], labels: float) -> str:
         return panel(
-            f"{name}-{key}", heading, series, _axis(threat),
+            f"{name}-{key}", heading, series, eps_axis(threat),
             chance=_chance(results), size=size, description=text, labels=labels, style=style,
         )  # fmt: skip
 
@@ -152,7 +152,7 @@ def _spoken(values: Curve) -> str:
     return ", ".join(f"{100 * one.value:.1f} % at eps {words.radius(eps)}" for eps, one in values.items())
 
 
-def _axis(threat: ThreatEntry) -> Axis:
+def eps_axis(threat: ThreatEntry) -> Axis:
     whole = all(words.radius(eps).endswith("/255") for eps in threat.eps)
     if whole:
         ticks = [(eps, f"{eps * 255:.3g}") for eps in (0.0, *threat.eps)]

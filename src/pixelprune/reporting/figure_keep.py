@@ -35,6 +35,8 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
         if len({results.strategies[name].kept for name in names}) < LEAST_SHARES:
             continue
         for training in results.trainings:
+            if not analysis.entries[FULL, training].judged.printable:
+                continue  # every null is a reading of it
             ordered = sorted([*names, FULL], key=lambda name: results.strategies[name].kept)
             shown = [analysis.entries[name, training] for name in ordered]
             shown = [entry for entry in shown if entry.judged.printable]
@@ -51,6 +53,7 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
                 moves.append(f"{key} {_beyond(at, found)}")
     if not panels:
         return None
+    first = "; nulls of the first seed alone" if len(results.seeds) > 1 else ""
     return Figure(
         name="keep-share",
         title="More than fewer pixels to write on account for: "
@@ -63,7 +66,7 @@ def keep_shares(results: Results, analysis: Analysis) -> Figure | None:
         note=(
             f"{words.ball(analysis.threat)}, worst of {words.attack_list(results)}. 100 % is `{FULL}`. Dashed: the "
             "full model read at a smaller eps, as if nothing mattered but how many pixels can be written on: of a "
-            "network trained anew (compare with kept) and of the same one (compare with budget)."
+            f"network trained anew (compare with kept) and of the same one (compare with budget){first}."
         ),
     )
 

@@ -8,7 +8,8 @@ from pixelprune.evaluation.intervals import Rate
 from pixelprune.reporting import words
 from pixelprune.reporting.analysis import Analysis
 from pixelprune.reporting.collect import FULL, Results, ThreatEntry
-from pixelprune.reporting.figure import Axis, Figure, Point, Series, panel
+from pixelprune.reporting.figure import Figure, Point, Series, panel
+from pixelprune.reporting.figure_eps import eps_axis
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +37,7 @@ def every_radius(results: Results, analysis: Analysis) -> Figure | None:
             lines.insert(0, Series(FULL, "control", "", _curve(full, threat)))
         panels.append(
             panel(
-                f"smallest-{threat.name}-{training}-{strategy}", strategy, lines, _axis(threat),
+                f"smallest-{threat.name}-{training}-{strategy}", strategy, lines, eps_axis(threat),
                 chance=1 / len(results.data["classes"]), description=f"Median radius {_median(table)}",
             )
         )  # fmt: skip
@@ -76,9 +77,3 @@ def _row(strategy: str, table: "pandas.DataFrame") -> tuple[str, ...]:
     radius, count = table["radius"].to_numpy(np.float64), len(table)
     ends = (f"{100 * (radius == 0).sum() / count:.1f} %", f"{100 * np.isinf(radius).sum() / count:.1f} %")
     return strategy, str(table["access"].iloc[0]), _median(table), *ends, f"{count:,}"
-
-
-def _axis(threat: ThreatEntry) -> Axis:
-    ticks = [(eps, words.radius(eps).removesuffix("/255")) for eps in (0.0, *threat.eps)]
-    unit = ", 1/255" if words.radius(threat.headline).endswith("/255") else ""
-    return Axis(f"eps, {words.norm(threat)}{unit}", ticks)

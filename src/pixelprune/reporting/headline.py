@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pixelprune.evaluation.intervals import Estimate, percent
 from pixelprune.reporting import words
-from pixelprune.reporting.analysis import Analysis, Comparison, Entry
+from pixelprune.reporting.analysis import Analysis, Comparison, Entry, same_share
 from pixelprune.reporting.collect import FULL, Results
 
 
@@ -21,14 +21,16 @@ class Answer:
 
 def answer(results: Results, analysis: Analysis) -> Answer:
     question = f"Which pixels should {words.subject(results.data)} see?"
-    head = analysis.head
-    if head is None:
-        only = f"The study has no strategy beside `{FULL}`: {words.rate_n(analysis.full.robust)} robust"
-        return Answer(question, (f"{only} ({_threat(results, analysis)}).",), (), failed=False)
-    for entry in (head, analysis.full):
-        if entry.judged.word in ("invalid", "constant"):
+    head, full = analysis.head, analysis.full
+    for entry in (head, full):
+        if entry is not None and entry.judged.word in ("invalid", "constant"):
             lead = f"No answer: the result of `{entry.name}` is {entry.judged.word}. {_reasons(entry, 2)}."
             return Answer(question, (lead, "See Checks for all that was found."), (), failed=True)
+    if head is None:
+        others = "no strategy" if len(results.strategies) == 1 else "only controls"
+        rate = f"{_at_most(full)}{words.rate_n(full.robust)} robust"
+        lead = f"The study has {others} beside `{FULL}`: {rate} ({_threat(results, analysis)})."
+        return Answer(question, (lead,), (_verdict(full),), failed=False)
     return Answer(
         question,
         tuple(filter(None, (_compared(results, analysis, head), _decomposed(head), _moved(head)))),
@@ -36,7 +38,8 @@ def answer(results: Results, analysis: Analysis) -> Answer:
             sentence
             for sentence in (
                 _verdict(head),
-                _control(analysis, head),
+                "" if full.judged.word == "reportable" else f"`{full.name}`: {_verdict(full)}",
+                _control(results, analysis, head),
                 _outline(results, head),
                 _conclusion(results, analysis, head),
                 _clean(head),
@@ -56,19 +59,24 @@ def _threat(results: Results, analysis: Analysis) -> str:
 def _compared(results: Results, analysis: Analysis, head: Entry) -> str:
     pruned, full, compared = results.strategies[head.strategy], analysis.full, head.against_none
     assert compared is not None
-    bound = "at most " if head.judged.word == "upper bound" else ""
     return (
-        f"Under {head.training} training, the network that sees {words.sees(pruned)} stands on {bound}"
+        f"Under {head.training} training, the network that sees {words.sees(pruned)} stands on {_at_most(head)}"
         f"{words.rate(head.robust)} of the attacked images; the network that sees, and is attacked on, every pixel "
-        f"stands on {words.rate(full.robust)}. {_difference(compared)} ({words.sample(head.robust)}; "
+        f"stands on {_at_most(full)}{words.rate(full.robust)}. {_difference(compared)} ({words.sample(head.robust)}; "
         f"{_threat(results, analysis)})."
     )
+
+
+def _at_most(entry: Entry) -> str:
+    return "at most " if entry.judged.word == "upper bound" else ""
 
 
 def _difference(compared: Comparison, subject: str = "The difference") -> str:
     p = f"Holm-adjusted {words.probability(compared.adjusted)}"
     if compared.shown:
         return f"{subject} is {compared.difference.brief}, {p}"
+    if compared.differs:
+        return f"{subject}, {compared.difference.brief}, is that of an upper bound and shows nothing, {p}"
     return f"{subject}, {compared.difference.brief}, is not shown to be other than zero, {p}"
 
 
@@ -90,7 +98,7 @@ def _moved(head: Entry) -> str:
     if not moving.left.excludes_zero:
         left = f"of the gain nothing is shown to be left: {moving.left.brief}"
     elif moving.left.value > 0:
-        left = f"of the gain {words.size(moving.left)} is left"
+        left = f"of the gain {_at_most(head)}{words.size(moving.left)} is left"
     else:
         left = f"the full model is then the more robust one, by {words.size(moving.left)}"
     hinders = "; that its mask moves hinders the attacker" if moving.mask.low > 0 else ""
@@ -118,20 +126,23 @@ def _reasons(entry: Entry, most: int) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _control(analysis: Analysis, head: Entry) -> str:
+def _control(results: Results, analysis: Analysis, head: Entry) -> str:
     compared = head.against_control
     if compared is None:
         if analysis.control is not None and head.strategy != analysis.control:
             return f"The control `{analysis.control}` has no valid result to compare with."
-        return "There is no control strategy (`shifted`, `blobs` or `random`) in this study to compare with."
-    other = f"Against the control `{compared.other}`, trained and attacked in the same way,"
+        return "There is no control (`shifted`, `blobs`, `blurred_random` or `random`) in this study to compare with."
+    subject = f"Against the control `{compared.other}`, trained and attacked in the same way, the difference"
     if not compared.shown:
         end = "so it is not shown that it matters which pixels are kept"
-    elif compared.difference.value > 0:
+    elif compared.difference.value < 0:
+        end = "so the control is the more robust one"
+    elif same_share(results, head.strategy, compared.other):
         end = "so it matters which pixels are kept, not only how many"
     else:
-        end = "so the control is the more robust one"
-    return f"{_difference(compared, f'{other} the difference')}; {end}."
+        kept = words.kept_pixels(results.strategies[compared.other])
+        end = f"but the control keeps {kept}: which ones and how many are not told apart"
+    return f"{_difference(compared, subject)}; {end}."
 
 
 def _outline(results: Results, head: Entry) -> str:
@@ -159,18 +170,18 @@ def _outline(results: Results, head: Entry) -> str:
 
 
 def _conclusion(results: Results, analysis: Analysis, head: Entry) -> str:
-    assert head.decomposition is not None
-    hardening = head.decomposition.terms["hardening"]
-    if not hardening.excludes_zero:
-        return f"That the network has learned features that are harder to fool is not shown: hardening {hardening}."
-    same = "On the same pixels, beyond the clean difference, the pruned network"
-    if hardening.value < 0:
-        return f"{same} is easier to fool: hardening {hardening}."
+    decomposition = head.decomposition
+    assert decomposition is not None
+    hardening, both = decomposition.terms["hardening"], decomposition.both_right
+    beside = "" if both is None else f"; on the images that both networks classify right, {both.brief}, n = {both.n:,}"
+    found = f"hardening {hardening}{beside}"
+    if decomposition.shown_easier:
+        return f"On the same pixels, beyond the clean difference, the pruned network is easier to fool: {found}."
+    if not decomposition.shown_harder:
+        return f"That the network has learned features that are harder to fool is not shown: {found}."
     tells = results.strategies[head.strategy].outline_tells
     leaks = tells is None or tells or (head.leak is not None and head.leak.low > 0)
-    better = (
-        f"On the same pixels, beyond the clean difference, the pruned network is harder to fool: hardening {hardening}"
-    )
+    better = f"On the same pixels, beyond the clean difference, the pruned network is harder to fool: {found}"
     if leaks:
         return f"{better}; class information in the outline can make part or all of it."
     return f"{better}; the outline is not shown to give the class away."
@@ -188,7 +199,7 @@ def _others(analysis: Analysis) -> str:
     of_training = [e for e in analysis.entries.values() if e.training == analysis.training and e.judged.printable]
     ahead = [e for e in of_training if e.against_none and e.against_none.shown and _gain(e) > 0]
     better, left = ([f"`{e.strategy}`" for e in some] for some in (ahead, [e for e in ahead if _is_left(e)]))
-    hard = [f"`{e.strategy}`" for e in of_training if e.decomposition and e.decomposition.terms["hardening"].low > 0]
+    hard = [f"`{e.strategy}`" for e in of_training if e.decomposition and e.decomposition.shown_harder]
     gains = f"no gain over `{FULL}` is shown"
     if better:
         gains = (
@@ -196,9 +207,9 @@ def _others(analysis: Analysis) -> str:
             f"the attacker, for {words.listed(left) if left else 'none'}"
         )
     positive = (
-        f"hardening above zero (interval not corrected for the number of strategies) for {words.listed(hard)}"
+        f"harder to fool on the same pixels (intervals not corrected for their number): {words.listed(hard)}"
         if hard
-        else "hardening above zero for none of them"
+        else "none is shown to be harder to fool on the same pixels"
     )
     family = f"{analysis.training} training, {analysis.family} tests corrected together"
     return f"Among all strategies, {family}: {gains}; {positive}."
@@ -216,8 +227,10 @@ def _scope(results: Results, analysis: Analysis) -> str:
     images = {"photo": "Images of one photo are", "track": "Images of one track are"}.get(
         str(results.data.get("groups"))
     )
+    # The rates of several seeds are bootstrapped, as the differences are.
+    alone = "rates and p values take" if len(results.seeds) == 1 else "p values take"
     grouped = (
-        f" {images} resampled together in the intervals of differences; rates and p values take images as independent."
+        f" {images} resampled together in the intervals of differences; {alone} images as independent."
         if images
         else ""
     )

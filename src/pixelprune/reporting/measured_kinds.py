@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas
 
+from pixelprune.corruptions.extras import EXTRAS
 from pixelprune.evaluation.intervals import percent
 from pixelprune.evaluation.mce import mce
 from pixelprune.reporting.analysis import Analysis, own_access, robust, share
@@ -31,7 +32,8 @@ ABOUT = {
     "fourier": "Error where a wave of one frequency is added to the images. A low error is not robustness: an attacker "
     "does not keep to waves.",
     "corruptions": "Accuracy under corruptions made as in CIFAR-10-C. mCE: the error of each corruption as a share of "
-    "that of `none` of the same training and seed, their mean; below 100 % are fewer errors than that network makes.",
+    "that of `none` of the same training and seed, their mean without the four extra ones; below 100 % are fewer "
+    "errors than that network makes.",
     "map_quality": "Whether maps find the pixels that the network uses. Controls explain nothing; a map "
     "that does not beat them says no more than they do. τ: how alike two ways to score rank the maps, from -1 to 1.",
     "surface": "The right logit less the best other one, on a plane through single images: an adversarial direction to "
@@ -95,7 +97,7 @@ def corruptions(results: Results, analysis: Analysis, found: Sequence[Finding]) 
     values: dict[str, dict[str, Value]] = {}
     folds: dict[str, list[Grid]] = {}
     for one in found:
-        against = mce(one.table("rows"), of[FULL, one.training, one.seed].table("rows"))
+        against = mce(one.table("rows"), of[FULL, one.training, one.seed].table("rows"), held_out=EXTRAS)
         own = values.setdefault(one.place, {})
         own["mce"] = Value(against["mce"], n=against["n"], share=True)
         own |= {f"ce.{name}": Value(error, n=against["n"], share=True) for name, error in against["by"].items()}

@@ -59,7 +59,8 @@ def accuracy(results: Results, analyses: Sequence[Analysis]) -> "pandas.DataFram
 def decomposition(analyses: Sequence[Analysis]) -> "pandas.DataFrame":
     """A row a strategy x training x threat x term, at the headline eps. Invalid results are left out.
 
-    The terms of evaluation.decomposition, and `mask` and `left` of evaluation.moving on the images that these have.
+    The terms of evaluation.decomposition and its `both_right`, and `mask` and `left` of evaluation.moving, each on the
+    images that it has.
     """
     rows = []
     for analysis in analyses:
@@ -68,6 +69,8 @@ def decomposition(analyses: Sequence[Analysis]) -> "pandas.DataFrame":
             if entry.decomposition is None or not (entry.judged.printable and full.judged.printable):
                 continue
             terms = dict(entry.decomposition.terms)
+            if entry.decomposition.both_right is not None:
+                terms["both_right"] = entry.decomposition.both_right
             if entry.moving is not None:
                 terms |= {"mask": entry.moving.mask, "left": entry.moving.left}
             for term, value in terms.items():

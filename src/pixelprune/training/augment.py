@@ -43,5 +43,6 @@ def _uniform(count: int, shift: int, generator: torch.Generator) -> Tensor:
 
 
 def _reflect(positions: Tensor, size: int) -> Tensor:
-    positions = positions.abs()
-    return torch.where(positions >= size, 2 * (size - 1) - positions, positions)
+    period = max(2 * (size - 1), 1)  # beyond its mirror image the image begins anew
+    positions = positions.remainder(period)
+    return torch.where(positions >= size, period - positions, positions)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pixelprune import artifacts, parallel, runtime, sampling
+from pixelprune import artifacts, global_state, parallel, runtime, sampling
 from pixelprune.attacks.balls import LinfBall
 from pixelprune.attacks.pgd import PGD
 from pixelprune.draws import Draws
@@ -112,6 +112,13 @@ def learning_rate(step: float, steps: int, peak: float) -> float:
 
 
 def _epoch(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: int) -> dict[str, float]:
+    """Layers that draw by themselves, as dropout does, know no generator: they draw from the state of the process."""
+    device, words = task.train.images.device, (task.seed, "layers", epoch, parallel.rank())
+    with global_state.seeded(sampling.torch_generator(*words).initial_seed() % 2**32, device):
+        return _learned(network, optimizer, task, epoch)
+
+
+def _learned(network: nn.Module, optimizer: torch.optim.SGD, task: Task, epoch: int) -> dict[str, float]:
     training, data = task.training, task.train
     device = data.images.device
     batch = min(training.batch, len(data))
@@ -215,7 +222,9 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _checkpoint(state: Path, network: nn.Module, optimizer: torch.optim.SGD, outcome: Outcome) -> None:
-    momenta = {str(i): optimizer.state[p]["momentum_buffer"] for i, p in enumerate(network.parameters())}
+    # A weight that no image reaches has no gradient, and no momentum.
+    kept = ((i, optimizer.state[p].get("momentum_buffer")) for i, p in enumerate(network.parameters()))
+    momenta = {str(i): buffer for i, buffer in kept if buffer is not None}
     tensors = {f"now.{name}": value for name, value in _weights(network).items()}
     tensors |= {f"best.{name}": value for name, value in outcome.best.items()}
     tensors |= {f"momentum.{name}": value for name, value in momenta.items()}
@@ -235,8 +244,9 @@ def _resume(state: Path, network: nn.Module, optimizer: torch.optim.SGD, outcome
     own = {name: {k.removeprefix(name): v for k, v in tensors.items() if k.startswith(name)} for name in _PARTS}
     network.load_state_dict(own["now."])
     for index, parameter in enumerate(network.parameters()):
-        buffer = torch.empty_like(parameter).copy_(own["momentum."][str(index)])
-        optimizer.state[parameter]["momentum_buffer"] = buffer
+        if str(index) in own["momentum."]:
+            buffer = torch.empty_like(parameter).copy_(own["momentum."][str(index)])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
     outcome.best = {name: value.to(next(network.parameters()).device) for name, value in own["best."].items()}
     outcome.curve, outcome.best_epoch, outcome.alarm = progress["curve"], progress["best_epoch"], progress["alarm"]
 

@@ -5,11 +5,21 @@ are right again by the mean of others. A constant added to one logit leaves the 
 """
 
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from torch import Tensor
 
 from pixelprune.attacks.narrowing import Model, narrow
+
+CLEARLY = 0.5
+"""By how much the logarithm of a mean probability of fifty draws must err before an attack is content: about three
+standard errors near the boundary, where single draws spread over most of [0, 1]."""
+
+
+def clearly(draws: int) -> float:
+    """By how much the mean of so many must err: a standard error falls with their square root."""
+    return CLEARLY * sqrt(50 / draws)
 
 
 @dataclass(frozen=True)
