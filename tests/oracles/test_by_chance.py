@@ -215,6 +215,28 @@ def test_a_search_on_single_draws_believes_what_its_mean_does_not() -> None:
     assert fallen[1] < N
 
 
+def test_a_search_goes_on_where_a_lucky_mean_of_draws_errs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image eight times, which falls in the corner of its ball, and well before it for a mean of two draws."""
+    images = pictures()[:1].repeat(N, 1, 1, 1)
+    right = 1.3 - 0.5 * float((images[0] * Score.weight).sum())
+    pruned = PrunedModel(Score(right), rank, 0.5, Black(name="black"))
+    batch = Batch(images, LABELS, IDS, IDS, examples=N)
+    monkeypatch.setattr(by_chance, "STEP", 2)
+
+    def fallen(folder: str) -> dict[Any, int]:
+        table, _ = by_chance.measure(
+            batch, pruned, Score(right), {"linf": Threat(eps=(EPS,))}, {}, steps=20, queries=1, seed=0,
+            folder=tmp_path / folder,
+        )  # fmt: skip
+        return (table["adv_pred"] != 1).groupby(table["attack"]).sum().to_dict()
+
+    found = fallen("firm")
+    assert found["mean_ce"] == found["mean_dlr"] == N
+    monkeypatch.setattr(by_chance, "clearly", lambda draws: 0.0)
+    hasty = fallen("hasty")
+    assert hasty["mean_ce"] < N and hasty["mean_dlr"] < N
+
+
 def test_e16_compares_draws_and_a_known_draw() -> None:
     pruned = PrunedModel(Score(0.0), rank, 0.5, Black(name="black"))
     batch = Batch(pictures(), LABELS, IDS, IDS, examples=N)
