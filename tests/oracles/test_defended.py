@@ -228,7 +228,10 @@ def test_a_plateau_is_of_the_images_that_both_saw() -> None:
 def test_a_posterior_needs_an_attack_on_its_mean() -> None:
     few = Behind(Toy(as_it_is, posterior=True), network(), {}, batch().first(4), 0, 3)
     assert declared.posterior(few, table(transferred="1", fast="1"))["verdict"] == "pass"
-    assert declared.posterior(few, table(transferred="1", plain="1", rays="1"))["verdict"] == "fail"
+    assert declared.posterior(few, table(transferred="1", plain="1", rays="1", confident="1"))["verdict"] == "fail"
+    drawn = Behind(Toy(as_it_is, randomised=True, posterior=True), network(), {}, batch().first(4), 0, 3)
+    for draws, verdict in ((1, "fail"), (20, "pass")):
+        assert declared.posterior(drawn, table(mean_20="1").assign(draws=draws))["verdict"] == verdict
 
 
 class Killed(Exception):

@@ -21,7 +21,7 @@ from pixelprune.harness import planted_defended
 from pixelprune.harness.behind import Behind, Known
 from pixelprune.harness.compared import adaptive
 from pixelprune.harness.effort import Effort
-from pixelprune.harness.ways import TRANSFERRED, along_means
+from pixelprune.harness.ways import CONFIDENT, TRANSFERRED, along_means
 
 SAME = 1e-4
 """Normalized logits that differ by no more are taken as equal."""
@@ -142,7 +142,9 @@ def posterior(behind: Behind, rows: pandas.DataFrame) -> Check:
     title, threshold = "its posterior was attacked, not a single network", "an attack on the mean of the draws"
     if not behind.defense.posterior:
         return check("E33", title, "its draws are not of weights", threshold, "F", None)
-    ran = [way for way in adaptive(rows) if way not in ("square", "rays", "plain")]
+    ran = [way for way in adaptive(rows) if way not in ("square", "rays", "plain", CONFIDENT)]
+    if behind.defense.randomised:
+        ran = [way for way in ran if (rows.loc[rows["way"] == way, "draws"] > 1).all()]
     found = f"on the mean: {', '.join(ran)}" if ran else "no attack followed a gradient of the mean"
     return check("E33", title, found, threshold, "F", bool(ran))
 
