@@ -176,3 +176,15 @@ def test_own_images_with_a_mask_that_does_not_fit(
     damage(tmp_path)
     assert refused(tmp_path, "download") == message
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("stage", ["transfer", "report"])
+def test_a_section_that_is_missing_removes_no_run(refused: Refused, study: Path, stage: str) -> None:
+    """Both remove the runs that params.yaml does not name; without `seeds` it would name none."""
+    tiny_study.edit(study, "seeds: [0]\n", "")
+    assert refused(study, stage).startswith("params.yaml: no seeds; the top level has: ")
+
+
+def test_a_seed_that_is_no_number(refused: Refused, study: Path) -> None:
+    message = refused(study, "train", "none", "natural", "first")
+    assert message == "SEED: found 'first', expected one of `seeds` in params.yaml, a whole number"
