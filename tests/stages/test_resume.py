@@ -141,6 +141,19 @@ def test_another_way_to_ask_the_pipeline_is_other_work(finished: Path, study: Pa
     assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
 
 
+def test_another_architecture_behind_the_same_weights_is_other_work(finished: Path, study: Path) -> None:
+    """What an attack on a defense found is kept by the network's card, too: weights may fit several networks."""
+    shutil.copytree(finished / STATE, study / STATE)
+    before = {path.parent for path in (study / STATE).rglob("*.safetensors")}
+    words = ("attack_defended", "natural", "0", "rain")
+    assert tiny_study.within(study, *words)[0] == 0
+    assert {path.parent for path in (study / STATE).rglob("*.safetensors")} == before
+    card = study / "models/none/natural/0/card.json"
+    card.write_text(card.read_text() + "\n")
+    assert tiny_study.within(study, *words)[0] == 0
+    assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
+
+
 def test_a_second_process_waits_for_the_first(finished: Path, study: Path) -> None:
     words = ("train", "none", "natural", "0")
     shutil.rmtree(study / "models/none")
