@@ -35,6 +35,7 @@ TESTS = {
     "measures": ["oracles/test_measures.py", "oracles/test_fourier.py", "oracles/test_low_pass.py", "contracts/test_measures.py"],
     "evaluation": [
         "oracles/test_massart.py", "oracles/test_uncertainty.py", "oracles/test_mce.py", "oracles/test_intervals.py",
+        "oracles/test_decomposition.py",
     ],
     "harness": ["oracles/test_behind.py", "oracles/test_defended.py"],
 }  # fmt: skip
@@ -189,6 +190,10 @@ MUTANTS = [
     ("the mean is a sum", "estimators.py", "return grad / self.draws, logits / self.draws", "return grad, logits"),
     ("one draw too many", "estimators.py", "for _ in range(self.draws - 1)", "for _ in range(self.draws)"),
     ("the copy decides", "twin.py", "if not near.any():", "if True:"),
+    ("what the copy gets wrong is done with", "twin.py", "points[stand]), labels[stand]) > 0]", "points[stand]), labels[stand]) > torch.inf]"),
+    ("a bump of the largest window", "squares.py", "most = side // 2 + 1", "most = 0 * side + sides.max() // 2 + 1"),
+    ("a bump from the outside in", "squares.py", "below[most] - below[(most - depth - 1).clamp(min=0)]", "below[(depth + 1).clamp(max=max(height, width))]"),
+    ("content with a lucky mean", "stochastic/firm.py", "return CLEARLY * sqrt(50 / draws)", "return 0.0"),
     ("streams start again when narrowed", "../draws.py", "part._taken = self._taken", "part._taken = 0"),
     ("a call repeats the last one", "../draws.py", "self._taken += 1", "pass"),
     ("branches are alike", "../draws.py", "(numbers + 1) * GOLDEN", "(numbers // 99 + 1) * GOLDEN"),
@@ -225,6 +230,9 @@ MUTANTS = [
     ("always asks for Chernoff's", "evaluation/massart.py", "if high < 0.5:", "if high < 0:"),
     ("doubt of the draws themselves", "evaluation/uncertainty.py", "predictive_entropy(each) - expected_entropy(each)", "expected_entropy(each)"),
     ("ties count in full", "evaluation/uncertainty.py", "below.cumsum(1) - below / 2", "below.cumsum(1)"),
+    ("what is held out counts", "evaluation/mce.py", " and name not in held_out]", "]"),
+    ("hardening alone decides", "evaluation/decomposition.py", "self.both_right.low > 0", "self.both_right.low > -2"),
+    ("right by one network", "evaluation/decomposition.py", '(stands["clean_full"] & stands["clean_kept"])', 'stands["clean_kept"]'),
     ("clean errors count", "evaluation/mce.py", 'table["severity"] > 0]', 'table["severity"] > -1]'),
     ("companions are not those of the group", "harness/behind.py", "start = group * self.size", "start = 0"),
     ("a known draw is drawn anew", "harness/behind.py", "self.drawn(images, Draws(self.draws.seeds))", "self.drawn(images, self.draws)"),

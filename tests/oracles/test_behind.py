@@ -15,7 +15,7 @@ from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean
 from pixelprune.attacks.narrowing import narrow
 from pixelprune.attacks.stochastic.demanding import Demanding
-from pixelprune.attacks.stochastic.firm import Firm
+from pixelprune.attacks.stochastic.firm import Firm, clearly
 from pixelprune.attacks.stochastic.patient import Patient
 from pixelprune.draws import Draws
 from pixelprune.harness.behind import Behind, Verdict
@@ -203,3 +203,7 @@ def test_cost_counts_the_gradient_that_a_defense_computes() -> None:
     assert plain == 2 * (8 * 16 * 27 + 8 * 16 * CLASSES)
     # Once forward, once back to the image, once forward from the changed image.
     assert multiply_adds(lambda: repaired(0.02)(network(), "identity")(images, draws)) == 3 * plain
+
+
+def test_a_mean_of_four_times_the_draws_has_to_err_by_half_as_much() -> None:
+    assert (clearly(50), clearly(200), clearly(2)) == (0.5, 0.25, 2.5)

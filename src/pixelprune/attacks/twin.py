@@ -69,7 +69,7 @@ def settled(
     attack: Attack, model: Model, images: Tensor, labels: Tensor, *, ball: Ball, mask: Tensor, draws: Draws
 ) -> Tensor:
     """The attack's points; an image that only the copy gets wrong is attacked again, on the model itself."""
-    points = attack(model, images, labels, ball=ball, mask=mask, draws=draws)
+    points = attack(model, images, labels, ball=ball, mask=mask, draws=draws).clone()  # it may be the images themselves
     with torch.no_grad():
         stand = (margin(exactly(model)(points), labels) <= 0).nonzero().squeeze(1)
     left = mistaken(model, points, labels, stand)
