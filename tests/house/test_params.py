@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pixelprune import params
 from pixelprune.errors import ParamsError
+from pixelprune.models.catalog import Network
 from pixelprune.options import Key, Listed, Options, PixelDistance
 
 
@@ -226,3 +227,9 @@ def test_a_seed_of_the_command_line_is_a_whole_number(word):
 def test_a_distance_that_is_no_number_is_a_mistake(word):
     with pytest.raises(ParamsError, match="must be a number or a ratio"):
         params.validated({"norm": "linf", "eps": [word]}, Threat)
+
+
+@pytest.mark.parametrize("width", [0, -1])
+def test_a_network_without_channels_is_a_mistake(width):
+    with pytest.raises(ParamsError, match=r"network\.widths"):
+        params.validated({"name": "residual", "widths": [16, width]}, Network, "network.")

@@ -5,6 +5,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pixelprune.attacks.balls import LinfBall
@@ -259,3 +260,8 @@ def test_a_promise_that_cannot_be_kept_is_refused() -> None:
     with pytest.raises(ValueError, match="alpha < delta"):
         Probabilistic(name="probabilistic", delta=0.04)
     assert log(2 / 0.075) / (2 * 0.075**2) < Probabilistic(name="probabilistic").precision.chernoff == 292
+
+
+def test_a_surface_has_the_image_in_its_middle() -> None:
+    with pytest.raises(ValidationError, match="must be odd: the point in the middle is the image"):
+        Surface(name="surface", side=4)

@@ -21,6 +21,7 @@ from pixelprune.maps.occlusion import Occlusion, squares
 from pixelprune.maps.rise import RISE
 from pixelprune.models.quick import quick
 from pixelprune.models.residual import Residual
+from pixelprune.models.resnet20 import ResNet20
 
 RUN = "models/none/natural/0"
 SHAPE = (3, 5, 6)
@@ -318,6 +319,15 @@ def test_captum_is_named_where_it_is_missing(images: Tensor, monkeypatch: pytest
 def test_captum_explains_networks_of_torch_alone(images: Tensor) -> None:
     with pytest.raises(ArtifactError, match="torch network"):
         Captum(name="captum", reads=RUN)(images, IDS, Source(model=lambda points: points.sum((2, 3))))
+
+
+def test_a_network_that_captum_cannot_explain_is_named() -> None:
+    """DeepLift refuses a layer that is used twice, as this network uses its only ReLU."""
+    pytest.importorskip("captum")
+    network = ResNet20(name="resnet20").build(4, torch.Generator().manual_seed(0)).eval()
+    pictures = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(ArtifactError, match="captum's deep_lift cannot explain this network"):
+        Captum(name="captum", reads=RUN, method="deep_lift")(pictures, np.arange(1), Source(model=network))
 
 
 @pytest.mark.parametrize("method", METHODS)
