@@ -157,6 +157,18 @@ def test_zip_without_the_member_and_zip_that_needs_a_password(tmp_path):
     assert "is encrypted, password required for extraction" in message(Zip(path).read, "a", 9)
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_a_member_of_any_compression(tmp_path, kind):
+    path, whole = tmp_path / "a.zip", bytes(range(256)) * 20
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("a", whole)
+    content = path.read_bytes()
+    for at in range(31, 31 + 40):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        with contextlib.suppress(DataError):
+            assert Zip(path).read("a", 10_000) == whole
+
+
 def test_truncated_zip(tmp_path):
     path = official.zipped(tmp_path / "a.zip", {"a": b"text"})
     path.write_bytes(path.read_bytes()[:40])
