@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 STYLES = {"reportable": "green", "upper bound": "yellow", "constant": "red", "invalid": "red"}
 MISSING = "–"
-SUM = "robust = none + budget + location + feature (points); feature holds the clean difference, see the report"
+SUM = "robust = none + budget + location + feature (points); feature holds the clean difference"
 MOVING = "adaptive: robust when the attacker writes everywhere and the mask answers{counts}"
 
 DEFENSES = "defenses, on the network that prunes nothing; worst: under all ways of attack, of n images"
