@@ -18,7 +18,7 @@ help:  ## this list
 
 repro: setup  ## set-up, then the whole study, then its table; what has not changed is not run again
 	@$(HERE) -m pixelprune check
-	@$(HERE) -m dvc repro
+	@$(HERE) -m pixelprune repro
 	@$(HERE) -m pixelprune results
 
 test: setup  ## every test; needs no network after the set-up

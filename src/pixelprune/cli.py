@@ -42,7 +42,7 @@ def run(main: Callable[..., None], usage: str) -> None:
 
 
 class reporting_mistakes:
-    """Turns a PixelpruneError and a full disk into one message on stderr and exit status 2.
+    """Turns a PixelpruneError, a full disk and a closed file into one message on stderr and exit status 2.
 
     Interrupted by the keyboard: one line, 130. The reader of our output went away (`| head`): silence, 141.
     """
@@ -67,6 +67,9 @@ class reporting_mistakes:
                 f"error: {place}{error.strerror}. Nothing is left half-written; make room and run again.",
                 file=sys.stderr,
             )
+            raise SystemExit(2) from None
+        if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES):
+            print(f"error: {error.filename}: {error.strerror}.", file=sys.stderr)
             raise SystemExit(2) from None
         if isinstance(error, PixelpruneError):
             print(f"error: {error}", file=sys.stderr)

@@ -37,17 +37,23 @@ def start() -> None:
 
 
 def _start_all(processes: int) -> int:
-    """Runs this very command in so many processes. Returns 0, or the exit status of the first that failed."""
+    """Runs this very command in so many processes. Returns 0, or the exit status of the first that failed.
+
+    A signal that ends this process is handed on to all of them, and the status is the one that a shell gives for it.
+    """
     from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the stage has said what is wrong
+    logging.disable()  # the stage says what is wrong
     sys.stdout.flush()
     try:
         run.run(run.parse_args(["--standalone", f"--nproc-per-node={processes}", *sys.argv]))
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         return failure.exitcode
+    except SignalException as error:
+        return 128 + int(error.sigval)
     return 0
 
 

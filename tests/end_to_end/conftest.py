@@ -65,7 +65,7 @@ def building(tmp_path_factory: pytest.TempPathFactory, two_at_a_time: ThreadPool
 
     def build() -> Built:
         clone = Clone.make(folder / "clone")
-        output = clone.dvc("repro")
+        output = clone.run(sys.executable, "-m", "pixelprune", "repro", "--jobs", "2")
         clone.commit("its results")
         return Built(clone, output)
 

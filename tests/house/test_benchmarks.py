@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from common import compare, models, passes, peers, results, rows, timing  # noqa: E402
 
-from pixelprune import artifacts  # noqa: E402
+from pixelprune import artifacts, state  # noqa: E402
 from pixelprune.attacks.balls import L2Ball, LinfBall  # noqa: E402
 from pixelprune.attacks.pgd import PGD  # noqa: E402
 from pixelprune.errors import ArtifactError, ParamsError  # noqa: E402
@@ -262,3 +262,15 @@ def test_every_subject_has_its_script():
     listed = (ROOT / "Makefile").read_text().partition("BENCH := ")[2].partition("\n\n")[0]
     measured = {*listed.replace("\\", " ").split(), "aa_standard_adversarial"}  # by fast_ensemble
     assert measured == set(results.SUBJECTS)
+
+
+def test_what_the_peers_found_belongs_to_the_weights_that_are_kept() -> None:
+    kept = {path.parent.name: state.file_digest(path) for path in models.WEIGHTS.glob("*/model.safetensors")}
+    checked = 0
+    for path in rows.FOLDER.glob("*.parquet"):
+        table = artifacts.load_table(path)
+        (name,) = [name for name in models.RUNS if f"-{name}-" in path.name or path.stem.endswith(f"-{name}")]
+        if name in kept and "weights" in table:
+            assert {digest.partition("-")[0] for digest in table.weights} == {kept[name][:16]}, path.name
+            checked += 1
+    assert checked >= 9, "the weights of the small networks are in git, and so are these rows of theirs"

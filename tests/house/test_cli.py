@@ -85,6 +85,8 @@ def main(name):
         raise KeyError("a")
     if name == "full":
         raise OSError(28, "No space left on device", "data/a.npy")
+    if name == "closed":
+        raise OSError(30, "Read-only file system", "data/a.npy")
     if name == "long":
         print("ready", flush=True)
         time.sleep(60)
@@ -113,6 +115,7 @@ def stage(tmp_path):
             2,
             "error: data/a.npy: No space left on device. Nothing is left half-written; make room and run again.\n",
         ),
+        (["closed"], 2, "error: data/a.npy: Read-only file system.\n"),
         ([], 2, "stage: does something.\n\npython stage.py NAME\n"),
         (["a", "b"], 2, "stage: does something.\n\npython stage.py NAME\n"),
     ],

@@ -1,6 +1,7 @@
 """Several processes at one stage: their number changes neither what an attack finds nor the gradient of a training."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,33 @@ def test_a_mistake_is_one_message_from_all_processes(tmp_path: Path, processes: 
         env={**os.environ, "PIXELPRUNE_PROCESSES": processes, "OMP_NUM_THREADS": "1"}, capture_output=True,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+SLEEPER = """
+import time
+from pixelprune import cli, parallel
+
+def main():
+    parallel.start()
+    parallel.wait()
+    print("all here", flush=True)
+    time.sleep(300)
+
+cli.run(main, "")
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "interrupted\n")]
+)
+def test_a_signal_ends_all_processes_without_a_trace(tmp_path: Path, number: int, status: int, said: str) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    environment = {**os.environ, "PIXELPRUNE_PROCESSES": "2", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, str(tmp_path / "sleeper.py")]
+    with subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as stage:
+        assert stage.stdout is not None
+        assert stage.stdout.readline() == "all here\n"
+        stage.send_signal(number)
+        # Both ends of the pipes are closed only when the last of the processes is gone.
+        assert stage.communicate(timeout=60) == ("", said)
+    assert stage.returncode == status

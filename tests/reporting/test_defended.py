@@ -300,7 +300,7 @@ def test_what_is_written_and_shown_in_a_terminal(tmp_path: Path) -> None:
     checks = pd.read_csv(report / "checks.csv")
     own = checks[checks["defense"] == "rain"]
     assert (own["strategy"] == "none").all() and list(own["id"]) == ["E2", "E16", "E33"] * 2
-    assert "| adversarial/1 | rain | 90.0±10.4 | 60.0±15.9 | 37.5±33.5 | 50.0±34.3 | -12.5±" in terminal.markdown(
+    assert "| adversarial/1 | rain | 90.0±13.7 | 60.0±16.7 | 37.5±38.0 | 50.0±34.3 | -12.5±" in terminal.markdown(
         report
     )
     console = Console(width=terminal.WIDTH, record=True, file=(tmp_path / "shown").open("w"))
@@ -308,7 +308,7 @@ def test_what_is_written_and_shown_in_a_terminal(tmp_path: Path) -> None:
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= terminal.WIDTH
     odd = next(line for line in lines if line.strip().startswith("odd"))
-    assert odd.split() == ["odd", "90.0±10.4", "–", "–", "–", "–", "–", "invalid"]
+    assert odd.split() == ["odd", "90.0±13.7", "–", "–", "–", "–", "–", "invalid"]
     assert any("not a robustness number" in line for line in lines)
     before = {path: path.read_bytes() for path in report.iterdir()}
     write(read(tmp_path, **grid), report, tmp_path / "metrics", LINEAGE)

@@ -71,23 +71,30 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 
 
-def times() -> dict[str, float]:
+def times(study: Path = Path()) -> dict[str, float]:
     """Seconds by stage, of its last run on this machine: a stage that DVC took from its cache has none."""
     try:
-        return dict(json.loads(cli.TIMINGS.read_text(encoding="utf-8")))
+        return dict(json.loads((study / cli.TIMINGS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
 
 
 def hashes() -> dict[str, dict[str, str]]:
-    """{stage: {path: hash}} of dvc.lock: files and folders that went in ("deps") and came out ("outs")."""
+    """{stage: {path: hash}} of dvc.lock: files and folders that went in ("deps") and came out ("outs").
+
+    DVC leaves the entries of removed stages there; they are left out where dvc.yaml can be read.
+    """
     try:
         stages = yaml.load(LOCK.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
     except FileNotFoundError:
         raise ArtifactError(f"{LOCK}: no such file. Run `dvc repro` in the folder of a study.") from None
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ArtifactError(f"{LOCK}: not what DVC writes ({' '.join(str(error).split())}).") from None
-    return {name: {entry["path"]: entry.get("md5", "") for entry in _entries(stage)} for name, stage in stages.items()}
+    there = _stages()
+    return {
+        name: {entry["path"]: entry.get("md5", "") for entry in _entries(stage)}
+        for name, stage in stages.items() if there is None or name in there
+    }  # fmt: skip
 
 
 def show(found: dict[str, Any]) -> None:
@@ -117,6 +124,18 @@ def show(found: dict[str, Any]) -> None:
     console.print(table)
     if found["seconds"]:
         console.print(f"{sum(found['seconds'].values()):.0f} s in all, on the machine that ran them")
+
+
+def _stages() -> set[str] | None:
+    """The stages of dvc.yaml with the present params.yaml; None where DVC cannot read them."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            return {stage.addressing for stage in repo.stage.collect("dvc.yaml")}
+    except DvcException:
+        return None
 
 
 def _entries(stage: dict[str, Any]) -> list[dict[str, str]]:

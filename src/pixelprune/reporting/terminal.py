@@ -185,8 +185,8 @@ def _defended_table(rows: list[list[str]]) -> Any:
 
 
 def _plus_minus(value: float, low: float, high: float, text: Callable[[float], str]) -> str:
-    """A number and half the width of its interval."""
-    return f"{text(value)}±{100 * (high - low) / 2:.1f}"
+    """A number and how far its interval reaches on the longer side: close to 0 and 1 it is far from symmetric."""
+    return f"{text(value)}±{100 * max(high - value, value - low):.1f}"
 
 
 def _read(path: Path, empty_is_fine: bool = False) -> "pandas.DataFrame":

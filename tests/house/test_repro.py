@@ -1,0 +1,151 @@
+"""`pixelprune repro` on pipelines of dvc that take no time: what runs, when, and what a failure leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from pixelprune.commands.repro import START, costs, jobs_for, longest_ways
+
+MEET = """
+import pathlib, sys, time
+own, other = map(pathlib.Path, sys.argv[1:])
+own.with_suffix(".here").touch()
+while not other.with_suffix(".here").exists():
+    time.sleep(0.01)
+own.write_text(own.stem)
+print("met", other.stem)
+"""
+"""A stage that ends only while the other one runs."""
+
+FAIL = "import sys; print('error: no such thing', file=sys.stderr); sys.exit(2)"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "meet.py").write_text(MEET)
+    (tmp_path / "join.py").write_text("open('both', 'w').write(open('left').read() + open('right').read())\n")
+    (tmp_path / "last.py").write_text(FAIL)
+    stages = {
+        "both": {"cmd": "python join.py", "deps": ["join.py", "left", "right"], "outs": ["both"]},
+        "left": {"cmd": "python meet.py left right", "deps": ["meet.py"], "outs": ["left"]},
+        "right": {"cmd": "python meet.py right left", "deps": ["meet.py"], "outs": ["right"]},
+        "last": {"cmd": "python last.py", "deps": ["last.py", "both"], "outs": ["end"]},
+        "after": {"cmd": "cp end after", "deps": ["end"], "outs": ["after"]},
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    """Without an activated environment."""
+    return os.environ | {"PATH": os.defpath}
+
+
+def repro(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pixelprune", "repro", *words]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300)
+
+
+def ended(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages, in the order in which they ended."""
+    return [line.split("] ")[1].split(",")[0] for line in done.stdout.splitlines() if line.startswith("[")]
+
+
+def test_stages_run_side_by_side_each_after_what_it_needs_until_one_fails(folder: Path) -> None:
+    done = repro(folder, "--jobs", "2")
+    assert done.returncode == 1
+    assert sorted(ended(done)[:2]) == ["left", "right"] and ended(done)[2:] == ["both"]
+    lines = done.stdout.splitlines()
+    assert {"left | met right", "right | met left", "last | error: no such thing"} <= set(lines)
+    assert "left | Running stage 'left':" in lines and not [line for line in lines if "git add" in line]
+    assert done.stderr == "error: last failed, as its lines above say.\n"
+    assert (folder / "both").read_text() == "leftright"
+
+    (folder / "last.py").write_text("open('end', 'w').close()\n")
+    (folder / "meet.py").write_text("import sys; print('again'); open(sys.argv[1], 'w').write(sys.argv[1])\n")
+    done = repro(folder, "--jobs", "3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(ended(done)[:2]) == ["left", "right"] and ended(done)[2:] == ["both", "last", "after"]
+    assert "both | Stage 'both' didn't change, skipping" in done.stdout  # the same bytes on both sides of it
+    status = subprocess.run([sys.executable, "-m", "dvc", "status"], cwd=folder, capture_output=True, text=True)
+    assert status.stdout == "Data and pipelines are up to date.\n"
+
+    done = repro(folder)
+    assert (done.returncode, done.stdout) == (0, "Everything is up to date.\n")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "interrupted\n")]
+)
+def test_what_ends_it_ends_its_stages(folder: Path, number: int, status: int, said: str) -> None:
+    command = [sys.executable, "-m", "pixelprune", "repro", "--jobs", "1", "dvc.yaml"]
+    (folder / "meet.py").write_text(
+        "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(300)"
+    )
+    with subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (folder / "pid").exists() or not (folder / "pid").read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (status, said)
+    with suppress(psutil.NoSuchProcess):  # nobody may have asked yet how it ended
+        assert psutil.Process(int((folder / "pid").read_text())).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_folder_stands_for_its_pipeline(folder: Path) -> None:
+    (folder / "last.py").write_text("open('end', 'w').close()\n")
+    assert repro(folder, str(folder)).returncode == 0
+    assert (folder / "after").exists()
+
+
+def test_lineage_leaves_out_stages_that_are_gone(folder: Path) -> None:
+    md5 = 32 * "a"
+    locked = {name: {"cmd": "true", "outs": [{"path": name, "md5": md5}]} for name in ("left", "gone")}
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": locked}))
+    command = [sys.executable, "-m", "pixelprune", "lineage", "--json"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["hashes"] == {"left": {"left": md5}}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--jobs", "0"], "error: --jobs: found 0, expected 1 or more.\n"),
+        (["mine/dvc.yaml"], "error: DVC: '{folder}/mine/dvc.yaml' does not exist.\n"),
+    ],
+)
+def test_a_mistake_is_one_message(folder: Path, words: list[str], message: str) -> None:
+    done = repro(folder, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message.format(folder=folder))
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cores", "memory", "jobs"),
+    [([], 8, 31.2, 8), ([], 8, 7.7, 3), ([], 1, 31.2, 1), ([], 8, 0.9, 1), (["H100"], 8, 31.2, 1), ([], 8, None, 1)],
+)
+def test_as_many_stages_as_cores_and_memory_allow(gpu: list[str], cores: int, memory: float | None, jobs: int) -> None:
+    assert jobs_for({"gpu": gpu, "cores": cores, "memory_gib": memory}) == jobs
+
+
+def test_what_most_of_the_time_depends_on_is_most_urgent() -> None:
+    needs = {"end": {"short", "long"}, "short": {"first"}, "long": set(), "first": set(), "alone": set()}
+    cost = costs(needs, {"first": 2, "short": 1, "long": 4, "end": 3, "gone": 9})
+    assert cost == {
+        stage: START + seconds for stage, seconds in zip(("end", "short", "long", "first", "alone"), (3, 1, 4, 2, 2.5))
+    }
+    assert costs(["studies/mine/dvc.yaml:end"], {"end": 3}) == {"studies/mine/dvc.yaml:end": START + 3}
+    cost = {"first": 2.0, "short": 1.0, "long": 4.0, "end": 3.0, "alone": 2.5}
+    assert longest_ways(needs, cost) == {"first": 6, "short": 4, "long": 7, "end": 3, "alone": 2.5}
