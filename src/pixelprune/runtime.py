@@ -12,6 +12,9 @@ from torch import nn
 
 from pixelprune import parallel
 
+BLOCK = 16
+"""Channels that oneDNN takes at a time with the widest registers; 8 with AVX2."""
+
 
 def device() -> torch.device:
     """The accelerator where there is one, this process's own where several share a stage; else the processor."""
@@ -26,11 +29,28 @@ def computes_bfloat16(target: torch.device) -> bool:
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The network with the weights of its convolutions stored pixel by pixel: faster where channels are many."""
-    for weight in network.parameters():
-        if weight.dim() == 4:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    """The network with the weights of its convolutions stored pixel by pixel: faster where channels are many.
+
+    Convolutions of one pixel that skip others and read fewer than BLOCK channels keep the other layout: in this one the
+    gradient of their weights is wrong on processors without AVX-512, and memory is overwritten (oneDNN's issue 6035).
+    """
+    for module in network.modules():
+        layout = torch.channels_last
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.kernel_size == (1, 1) != module.stride
+            and module.in_channels < BLOCK
+        ):
+            layout = torch.contiguous_format
+            module.register_forward_pre_hook(_contiguous)
+        for weight in module.parameters(recurse=False):
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=layout)
     return network
+
+
+def _contiguous(module: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+    return inputs[0].contiguous()
 
 
 def prepare() -> None:
