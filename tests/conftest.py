@@ -1,6 +1,7 @@
 """Tests run side by side, a process a core (`make test`): threads of their own would only wait for each other."""
 
 import os
+import signal
 
 import pytest
 from xdist.remote import Producer
@@ -11,6 +12,10 @@ TOGETHER = ("tests/end_to_end/", "tests/stages/")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded, here and in the stages that tests start
+
+
+# Background jobs of a shell ignore interrupts, and so do their children: a test's interrupt would do nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ByFolder(LoadScopeScheduling):

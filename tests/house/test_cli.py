@@ -138,8 +138,6 @@ def test_a_bug_keeps_its_traceback(stage):
 
 
 def test_an_interrupt_is_one_line(stage):
-    # A shell starts background jobs with interrupts ignored, which their children inherit.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen([*stage, "long"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
