@@ -88,6 +88,7 @@ def _compare(subject: str, case: Case, turns: "Turns") -> results.Entry:
         "ratio": times["peer"] / times["ours"] if case.timed else None,
         "ours_robust": len(stands) / len(model), "ours_passes": int((spent.forward + spent.backward).sum()),
         "floor_share": times["floor"] / times["ours"], "machine": timing.machine(),
+        "weights": model.digest[:8],
         "passes": {"ours": {"forward": int(spent.forward.sum()), "backward": int(spent.backward.sum())}},
     }  # fmt: skip
     if theirs is None:

@@ -16,7 +16,7 @@ FIELDS = (
 )  # fmt: skip
 """Of every entry; null where a subject has no such number. Passes are forward and backward ones together.
 
-An entry may have more: peer, norm, passes (apart), measured, note, disagree."""
+An entry may have more: peer, norm, weights, passes (apart), measured, note, disagree."""
 
 SUBJECTS = {
     "pgd20": "PGD, 20 steps, one start",
@@ -45,7 +45,8 @@ time is the median of 3 on the first 64 images, or of all n where those are fewe
 - ratio: the peer's time over ours
 - robust: share of all n images that are right as attacked, by one float32 forward pass of the original model, for both
 - passes: forward and backward together, on those n images
-- machine: a letter, named at the end
+- machine: a letter, named at the end; what was measured on another one stays
+- weights: how their hash begins; accuracies of others than the kept ones are those of an earlier training
 - floor: the part of our time that the bare passes take in our best mode
 - the peer gets the model as any library would: a float32 module in eval mode
 """
@@ -64,21 +65,24 @@ def not_run(why: str, **values: Any) -> Entry:
 
 
 def replace(subject: str, entries: list[Entry], model: str = "", path: Path = JSON, page: Path = PAGE) -> None:
-    """Puts these entries in the place of the subject's old ones, or of this model's alone, and writes the page anew.
+    """Puts these entries in the place of the subject's old ones of this machine, and writes the page anew.
 
-    Entries of a model that could not be run replace no measured ones. Raises ArtifactError that names them, afterwards.
+    model: only in the place of this one's. Entries of a model that could not be run replace no measured ones. Raises
+    ArtifactError that names them, afterwards.
     """
     old = artifacts.load_json(path) if path.exists() else []
     missing = {each["model"]: each["note"] for each in entries if each.get("note", "").startswith(NOT_RUN)}
     measured = {each["model"] for each in old if each["subject"] == subject and each["machine"] is not None}
     left = missing.keys() & measured
-    together = [
+    here = {each["machine"] for each in entries} | {None}
+    together = [each for each in entries if each["model"] not in left]
+    together += [
         each for each in old
         if each["subject"] != subject or model not in ("", each["model"]) or each["model"] in left
+        or each["machine"] not in here
     ]  # fmt: skip
-    together += [each for each in entries if each["model"] not in left]
-    order = list(SUBJECTS)
-    together.sort(key=lambda each: order.index(each["subject"]))
+    subjects, names = list(SUBJECTS), list(dict.fromkeys(each["model"] for each in [*old, *entries]))
+    together.sort(key=lambda each: (subjects.index(each["subject"]), names.index(each["model"])))
     artifacts.save_json(path, together)
     artifacts.save_text(page, render(together))
     if missing:
@@ -96,7 +100,9 @@ def render(entries: list[Entry]) -> str:
     for subject, title in SUBJECTS.items():
         own = [each for each in entries if each["subject"] == subject]
         if own:
-            parts.append(f"## {title}\n\n`python benchmarks/{subject}.py`\n\n{_table(own, letters)}{_notes(own)}")
+            parts.append(
+                f"## {title}\n\n`python benchmarks/{subject}.py`\n\n{_table(own, letters)}{_notes(own, letters)}"
+            )
     lines = [f"- {letter}: {machine}\n" for machine, letter in letters.items()]
     parts.append("## Machines\n\n" + "".join(lines))
     return "\n".join(parts)
@@ -107,6 +113,7 @@ def _table(entries: list[Entry], letters: dict[str, str]) -> str:
         "model": "model", "peer": "peer", "norm": "norm", "n": "n", "ours_s": "ours, s", "peer_s": "peer, s",
         "ratio": "ratio", "ours_robust": "ours robust", "peer_robust": "peer robust", "ours_passes": "our passes",
         "peer_passes": "peer's passes", "floor_share": "floor", "machine": "machine",
+        "weights": "weights",
     }  # fmt: skip
     extra = sorted({name for each in entries for name in each.get("measured", {})})
     shown = {name: title for name, title in columns.items() if any(each.get(name) is not None for each in entries)}
@@ -129,13 +136,16 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _notes(entries: list[Entry]) -> str:
+def _notes(entries: list[Entry], letters: dict[str, str]) -> str:
     lines = []
     for each in entries:
+        where = ", ".join(
+            word for word in (each["model"], each.get("peer"), each.get("norm"), letters.get(each["machine"])) if word
+        )
         if each.get("note"):
-            lines.append(f"- {each['model']}: {each['note']}")
+            lines.append(f"- {where}: {each['note']}")
         if each.get("disagree"):
-            lines.append(f"- {_where(each)}: verdicts differ on these images: {_ids(each['disagree'])}")
+            lines.append(f"- {where}: verdicts differ on these images: {_ids(each['disagree'])}")
     return "\n" + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -143,10 +153,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _rounded(each) for name, each in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _where(each: Entry) -> str:
-    return ", ".join(each[name] for name in ("model", "peer", "norm") if each.get(name))
 
 
 def _ids(disagree: dict[str, list[int]]) -> str:

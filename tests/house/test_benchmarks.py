@@ -207,9 +207,9 @@ def test_what_cannot_be_run_replaces_nothing_that_was_measured(stage, monkeypatc
         compare.run_together({"pgd20": new, "apgd_ce100": new[:1]})
     after = artifacts.load_json(stage / "results.json")
     assert [(each["subject"], each["model"]) for each in after] == [
-        ("pgd20", "other"), ("pgd20", "linear"), ("pgd20", "third"), ("apgd_ce100", "linear"),
+        ("pgd20", "linear"), ("pgd20", "other"), ("pgd20", "third"), ("apgd_ce100", "linear"),
     ]  # fmt: skip
-    assert after[0] == before[1] and after[2]["note"].startswith("not run: no weights yet")
+    assert after[1] == before[1] and after[2]["note"].startswith("not run: no weights yet")
     assert str(error.value).splitlines() == [
         "pgd20: 2 of its models could not be run",
         "  other: not run: no weights yet, see `make bench`; its figures are those of before",
@@ -238,11 +238,15 @@ def test_a_subject_replaces_its_own_entries_alone(tmp_path):
     written = artifacts.load_json(path)
     assert [(each["subject"], each["model"]) for each in written] == [("pgd20", "b"), ("training", "c")]
     assert first["ours_s"] == 1.235
-    results.replace("training", [results.entry(subject="training", model="d", machine="large")], "d", path, page)
-    results.replace("training", [results.entry(subject="training", model="d", machine="small")], "d", path, page)
+    for seconds, machine in ((1.0, "large"), (2.0, "small"), (3.0, "large")):
+        new = results.entry(subject="training", model="d", machine=machine, ours_s=seconds, weights="1f")
+        results.replace("training", [new], "d", path, page)
     written = artifacts.load_json(path)
-    assert [(each["model"], each["machine"]) for each in written] == [("b", None), ("c", None), ("d", "small")]
-    assert "| A |" in page.read_text() and "- A: small" in page.read_text()
+    assert [(each["model"], each["machine"], each["ours_s"]) for each in written] == [
+        ("b", None, None), ("c", None, None), ("d", "large", 3.0), ("d", "small", 2.0),
+    ]  # fmt: skip
+    assert "| d | 3 | A | 1f |\n| d | 2 | B | 1f |" in page.read_text()
+    assert "- A: large\n- B: small" in page.read_text()
     assert page.read_text() == results.render(written)
     assert "- b: why" in page.read_text() and "ours 7" in page.read_text()
     with pytest.raises(ValueError, match="found subject 'pgd21'"):
