@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from dvc.repo import Repo, lock_repo
 
 from pixelprune.commands.repro import START, costs, jobs_for, longest_ways
 
@@ -85,7 +86,13 @@ def test_stages_run_side_by_side_each_after_what_it_needs_until_one_fails(folder
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "said"), [(signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "interrupted\n")]
+    ("number", "status", "said"),
+    [
+        (signal.SIGTERM, 143, ""),
+        (signal.SIGINT, 130, "interrupted\n"),
+        (signal.SIGHUP, 129, ""),
+        (signal.SIGQUIT, 131, ""),
+    ],
 )
 def test_what_ends_it_ends_its_stages(folder: Path, number: int, status: int, said: str) -> None:
     command = [sys.executable, "-m", "pixelprune", "repro", "--jobs", "1", "dvc.yaml"]
@@ -103,6 +110,18 @@ def test_what_ends_it_ends_its_stages(folder: Path, number: int, status: int, sa
     assert (process.returncode, errors) == (status, said)
     with suppress(psutil.NoSuchProcess):  # nobody may have asked yet how it ended
         assert psutil.Process(int((folder / "pid").read_text())).status() == psutil.STATUS_ZOMBIE
+
+
+def test_it_reads_no_lock_file_that_is_being_written(folder: Path) -> None:
+    (folder / "last.py").write_text("open('end', 'w').close()\n")
+    with Repo(str(folder)) as repo, lock_repo(repo):
+        (folder / "dvc.lock").write_text("half of")
+        command = [sys.executable, "-m", "pixelprune", "repro"]
+        process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        (folder / "dvc.lock").unlink()
+    assert process.communicate(timeout=120)[1] == "" and process.returncode == 0
 
 
 def test_a_folder_stands_for_its_pipeline(folder: Path) -> None:

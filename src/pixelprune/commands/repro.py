@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 
 from pixelprune.commands import lineage
 from pixelprune.errors import ParamsError
@@ -37,6 +37,9 @@ CHATTER = (
 
 MEMORY = 2
 """GiB that a stage may take; those of the default study take less than half of it."""
+
+ENDS = [signal.SIGTERM, *([signal.SIGHUP, signal.SIGQUIT] if sys.platform != "win32" else [])]
+"""Signals that end the stages, too; an interrupt does so by itself."""
 
 START = 5.0
 """Seconds until a stage is at work, and DVC done with it, beside those that it counts itself."""
@@ -57,7 +60,9 @@ def main(words: list[str]) -> int:
     jobs = jobs_for(machine) if options.jobs is None else options.jobs
     if jobs < 1:
         raise ParamsError(f"--jobs: found {jobs}, expected 1 or more.")
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in ENDS:
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has told it to ignore a terminal that is closed
+            signal.signal(number, _terminated)
     target = Path(options.target)
     if target.is_dir():
         target /= "dvc.yaml"
@@ -79,7 +84,7 @@ def outdated(target: str) -> Needs:
     Raises ParamsError where DVC cannot read them.
     """
     try:
-        with Repo(_wait_for_lock=True) as repo:
+        with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
             graph = repo.index.graph
             names = {stage: stage.addressing for stage in repo.stage.collect(target, with_deps=True)}
             found = set(repo.status(targets=[target], with_deps=True))
