@@ -14,8 +14,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded, here and in the stages that tests start
 
 
-# Background jobs of a shell ignore interrupts, and so do their children: a test's interrupt would do nothing.
+# Background jobs of a shell ignore interrupts, those of nohup hangups, and so do their children, also in a test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class ByFolder(LoadScopeScheduling):

@@ -91,7 +91,6 @@ def test_stages_run_side_by_side_each_after_what_it_needs_until_one_fails(folder
         (signal.SIGTERM, 143, ""),
         (signal.SIGINT, 130, "interrupted\n"),
         (signal.SIGHUP, 129, ""),
-        (signal.SIGQUIT, 131, ""),
     ],
 )
 def test_what_ends_it_ends_its_stages(folder: Path, number: int, status: int, said: str) -> None:

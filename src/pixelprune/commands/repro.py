@@ -38,7 +38,7 @@ CHATTER = (
 MEMORY = 2
 """GiB that a stage may take; those of the default study take less than half of it."""
 
-ENDS = [signal.SIGTERM, *([signal.SIGHUP, signal.SIGQUIT] if sys.platform != "win32" else [])]
+ENDS = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
 """Signals that end the stages, too; an interrupt does so by itself."""
 
 START = 5.0
