@@ -155,7 +155,7 @@ MUTANTS = [
     ("no overshoot", "fab.py", "OVERSHOOT = 1.05", "OVERSHOOT = 0.9"),
     ("planes over closed pixels", "fab.py", "grad * party.mask", "grad"),
     ("takes points out of the ball", "fab.py", "ball.length(delta) <= ball.eps", "ball.length(delta) <= 1e4 * ball.eps"),
-    ("one step short", "fab.py", "for step in range(self.steps):", "for step in range(self.steps - 1):"),
+    ("one step short", "fab.py", "for _ in range(self.steps):", "for _ in range(self.steps - 1):"),
     ("leaves the range", "plane.py", "torch.minimum(reach, room)", "reach"),
     ("the wrong side of the plane", "plane.py", "weight.sign() * rise.sign()", "weight.sign() * -rise.sign()"),
     ("forgets who met the border", "plane.py", "before, free = free, time[:, None] * flat_pace < flat_room", "before, free = free, flat_room > -1"),

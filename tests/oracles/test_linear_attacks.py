@@ -301,9 +301,9 @@ def test_the_budget_counts_every_pass(case: Case, ball: Ball) -> None:
         PGD(steps=9, restarts=3): (1 + 30, 27),
         APGD(steps=9, restarts=2): (1 + 20, 18),
         APGDTargeted(steps=9): (1 + 10, 9),  # of two classes one is wrong
-        FAB(steps=9): (1 + 10, 9),
+        FAB(steps=9): (1 + 18, 9),
         Square(queries=9): (1 + 9, 0),
-        AutoAttack(steps=9, queries=9): (1 + 12 + 12 + 12 + 11, 27),
+        AutoAttack(steps=9, queries=9): (1 + 12 + 12 + 20 + 11, 27),
         Fast(steps=5, within=1e9, target_steps=6, near=1e9, near_steps=7): (1 + 6 + 1 + 7 + 8, 19),
         Fast(steps=5): (1 + 6, 5),  # out of reach
     }

@@ -50,8 +50,8 @@ class FAB(Options):
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes: 1 forward an image; for each target, tried TOGETHER, at most 3 steps + 1 forward and 2 steps
-        backward (one for each plane, one more where the point before it was drawn back, and a look inside the ball).
+        Passes: 1 forward an image; for each target, tried TOGETHER, at most 3 steps forward (at the plane's point, at
+        the one beyond it, inside the ball) and as many backward as steps.
         With a copy of a model, twice that for images that the copy leaves so near the boundary that it could err there.
         """
         worst, exact = Worst(model, images, labels, mask), exactly(model)
@@ -70,15 +70,11 @@ class FAB(Options):
     def _approach(self, party: Party, exact: Model, worst: Worst, ball: Ball, estimator: Estimator) -> None:
         """exact: of the whole batch; it judges the points inside the ball."""
         points = party.images
-        grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
-        for step in range(self.steps):
+        for _ in range(self.steps):
+            grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
             points = _beyond(points, party, grad * party.mask, logits, ball)
-            if step == self.steps - 1:
-                with torch.no_grad():
-                    logits = party.model(points)
-            else:
-                grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
-            margins = margin(logits, party.labels)
+            with torch.no_grad():
+                margins = margin(party.model(points), party.labels)
             delta = points - party.images
             near = ball.length(delta) <= ball.eps
             if near.any():
@@ -86,20 +82,14 @@ class FAB(Options):
                 with torch.no_grad():
                     found = margin(narrow(exact, index)(candidates), party.labels[near])
                 worst.see(index, candidates, found)
-            stands = worst.stands(party.index)
+            # Before the next gradient, so that none is taken at a point that is left.
             back = (margins > 0).view(-1, 1, 1, 1)
             points = torch.where(back, party.images + DRAWN_BACK * delta, points)
+            stands = worst.stands(party.index)
             if not stands.all():
-                party = party.narrow(stands)
-                points, grad, logits, margins = points[stands], grad[stands], logits[stands], margins[stands]
-            if len(party.index) == 0 or step == self.steps - 1:
+                party, points = party.narrow(stands), points[stands]
+            if len(party.index) == 0:
                 return
-            far = (margins > 0).nonzero().squeeze(1)
-            if len(far):
-                drawn = party.narrow(far)
-                grad[far], logits[far] = estimator.gradient(
-                    drawn.model, points[far], drawn.labels, drawn.loss, drawn.draws
-                )
 
 
 def _beyond(points: Tensor, party: Party, weight: Tensor, logits: Tensor, ball: Ball) -> Tensor:
