@@ -2,7 +2,6 @@
 
 import errno
 import inspect
-import json
 import os
 import sys
 import time
@@ -19,7 +18,8 @@ T = TypeVar("T")
 # processes starve each other, and a stage takes ten times as long. Read when torch is loaded, so set here.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-TIMINGS = Path(".pixelprune/timings.json")
+TIMINGS = Path(".pixelprune/seconds")
+"""Of each stage a file: stages that end at the same time do not meet."""
 
 
 def run(main: Callable[..., None], usage: str) -> None:
@@ -78,7 +78,7 @@ class reporting_mistakes:
 
 @contextmanager
 def timed(stage: str) -> Iterator[None]:
-    """Writes how long the block took, in seconds, under the name of the stage into .pixelprune/timings.json.
+    """Writes how long the block took, in seconds, into the file of the stage in .pixelprune/seconds.
 
     Only where the block ends without an error. Times are no results: where they cannot be written, nothing happens.
     """
@@ -86,14 +86,17 @@ def timed(stage: str) -> Iterator[None]:
     yield
     seconds = round(time.monotonic() - start, 2)
     with suppress(OSError):
-        TIMINGS.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            times = dict(json.loads(TIMINGS.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            times = {}
-        beside = TIMINGS.with_name(f".{TIMINGS.name}.{os.getpid()}")
-        beside.write_text(json.dumps({**times, stage: seconds}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        beside.replace(TIMINGS)
+        TIMINGS.mkdir(parents=True, exist_ok=True)
+        (TIMINGS / stage).write_text(f"{seconds}\n", encoding="utf-8")
+
+
+def times(study: Path) -> dict[str, float]:
+    """Seconds by stage, of its last run on this machine: a stage that DVC took from its cache has none."""
+    found = {}
+    for file in sorted((study / TIMINGS).glob("*")):
+        with suppress(OSError, ValueError):
+            found[file.name] = float(file.read_text(encoding="utf-8"))
+    return found
 
 
 def progress(

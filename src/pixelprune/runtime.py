@@ -42,7 +42,8 @@ def channels_last(network: nn.Module) -> nn.Module:
             and module.in_channels < BLOCK
         ):
             layout = torch.contiguous_format
-            module.register_forward_pre_hook(_contiguous)
+            if _contiguous not in module._forward_pre_hooks.values():
+                module.register_forward_pre_hook(_contiguous)
         for weight in module.parameters(recurse=False):
             if weight.dim() == 4:
                 weight.data = weight.data.contiguous(memory_format=layout)

@@ -1,7 +1,6 @@
 """All stages as processes on a tiny study: they end well, write what they say, and write the same bytes again."""
 
 import ast
-import json
 import re
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas
 import pytest
 import tiny_study
 
-from pixelprune import artifacts
+from pixelprune import artifacts, cli
 from pixelprune.evaluation import rows
 
 RUNS = ["none/natural/0", "foreground/natural/0"]
@@ -69,8 +68,8 @@ def test_nothing_is_left_that_has_a_temporary_name(finished: Path) -> None:
 
 
 def test_times_are_kept_outside_of_the_results(finished: Path) -> None:
-    times = json.loads((finished / ".pixelprune/timings.json").read_text(encoding="utf-8"))
-    assert sorted(times) == sorted("@".join([s[0], "-".join(s[1:])]).rstrip("@") for s in tiny_study.STAGES)
+    stages = ("@".join([stage, "-".join(keys)]).rstrip("@") for stage, *keys in tiny_study.STAGES)
+    assert sorted(cli.times(finished)) == sorted(stages)
 
 
 @pytest.mark.parametrize("run", RUNS)

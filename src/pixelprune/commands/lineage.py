@@ -39,7 +39,7 @@ def lineage() -> dict[str, Any]:
         "commit": commit(),
         "hardware": hardware(),
         "versions": versions(),
-        "seconds": times(),
+        "seconds": cli.times(Path()),
         "hashes": hashes(),
     }
 
@@ -69,14 +69,6 @@ def versions() -> dict[str, str]:
     asked = [ask for ask in metadata.requires("pixelprune") or [] if "extra ==" not in ask]
     names = ["pixelprune", *sorted(re.split(r"[^\w.-]", ask)[0] for ask in asked)]
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
-
-
-def times(study: Path = Path()) -> dict[str, float]:
-    """Seconds by stage, of its last run on this machine: a stage that DVC took from its cache has none."""
-    try:
-        return dict(json.loads((study / cli.TIMINGS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def hashes() -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Run what `dvc repro` would, several stages at a time: repro [--jobs N] [DVC.YAML]
+"""Run what `dvc repro` would, several stages at a time: repro [--jobs N] [STUDY]
 
 Each stage is a `dvc repro --single-item` of its own, started when all that it needs is there. DVC decides whether it
 has to run, locks what it reads and writes, and caches it. After a failure the running stages end and no other starts.
@@ -23,6 +23,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
+from pixelprune import cli
 from pixelprune.commands import lineage
 from pixelprune.errors import ParamsError
 
@@ -49,7 +50,11 @@ def main(words: list[str]) -> int:
     """Exit status 0 where everything is up to date, 1 where a stage failed."""
     parser = argparse.ArgumentParser("python -m pixelprune repro", description=__doc__.partition("\n\n")[0])
     parser.add_argument(
-        "target", nargs="?", default="dvc.yaml", metavar="DVC.YAML", help="of a study; default dvc.yaml"
+        "target",
+        nargs="?",
+        default="dvc.yaml",
+        metavar="STUDY",
+        help="its folder or dvc.yaml; default dvc.yaml",
     )
     parser.add_argument(
         "--jobs", type=int, metavar="N",
@@ -72,7 +77,7 @@ def main(words: list[str]) -> int:
         return 0
     environment = {"OMP_NUM_THREADS": str(max(machine["cores"] // jobs, 1))} | os.environ
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    failed = run(needs, costs(needs, lineage.times(target.parent)), jobs, environment)
+    failed = run(needs, costs(needs, cli.times(target.parent)), jobs, environment)
     for stage in failed:
         print(f"error: {stage} failed, as its lines above say.", file=sys.stderr)
     return 1 if failed else 0
