@@ -17,7 +17,6 @@ help:  ## this list
 	@echo "PYTHON=python3.12 chooses the interpreter of a new $(VENV)."
 
 repro: setup  ## set-up, then the whole study, then its table; what has not changed is not run again
-	@$(HERE) -m pixelprune check
 	@$(HERE) -m pixelprune repro
 	@$(HERE) -m pixelprune results
 

@@ -48,7 +48,7 @@ def main(strategy: str, training: str, seed: str) -> None:
     name = state.fingerprint(
         files=[state.file_digest(path) for path in inputs], images=settings.images, code=closure.digest(run.sources()),
     )  # fmt: skip
-    with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name) as folder:
+    with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name, out) as folder:
         with parallel.written_once(out) as place:
             card = run.evaluate(job, split.load(Path("data/raw"), "test"), place, folder, device)
             card |= {"strategy": strategy, "training": training, "seed": params.seed(seed)}

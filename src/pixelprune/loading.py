@@ -56,7 +56,7 @@ class Pipeline(nn.Module):
         self.generator = generator
 
     def mask(self, images: Tensor, ids: NDArray[np.int64] | None = None) -> Tensor:
-        """The pixels that it keeps of each image, bool (N, 1, H, W).
+        """The pixels that it keeps of each image, bool (N, 1, H, W). Raises ValueError for another shape.
 
         ids: int64 (N,), as in data/raw: maps and segmenters that draw (smoothgrad, grabcut) draw by them, and only
         with them the masks are those of the study. Left out, an image's place in the call is its id.
@@ -67,6 +67,8 @@ class Pipeline(nn.Module):
         return self.pruned(images, self._drawn(images, ids))
 
     def _drawn(self, images: Tensor, ids: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        if images.dim() != 4 or images.shape[1] != 3:  # one channel would be taken for three equal ones
+            raise ValueError(f"images: found shape {tuple(images.shape)}, expected (N, 3, H, W)")
         if ids is not None or self.generator is None:
             return ids
         return torch.randint(2**62, (len(images),), generator=self.generator).numpy()

@@ -68,7 +68,9 @@ def _text(mistakes: list[Any], kind: Any) -> str:
 
 def _wish(mistake: Any) -> str:
     if mistake["type"] == "too_short":
-        return f"expected a list of {mistake['ctx']['min_length']} or more"
+        least = mistake["ctx"]["min_length"]
+        many = "{} or more entries" if isinstance(mistake["input"], Mapping) else "a list of {} or more"
+        return f"expected {many.format(least)}"
     message = re.sub(r"^(Value error|Assertion failed), ", "", mistake["msg"])
     return _PLAIN.get(mistake["type"], message[:1].lower() + message[1:])
 

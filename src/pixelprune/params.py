@@ -15,6 +15,8 @@ __all__ = ["FILE", "load", "near", "read", "section", "seed", "to_fix", "validat
 T = TypeVar("T")
 
 FILE = Path("params.yaml")
+IN_MEMORY = '"<unicode string>", '
+"""What YAML calls the text whose file our message names."""
 
 
 def read(path: Path = FILE) -> dict[str, Any]:
@@ -26,7 +28,8 @@ def read(path: Path = FILE) -> dict[str, Any]:
     except OSError as error:
         raise ParamsError(f"{path}: cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ParamsError(f"{path}: not readable as YAML\n  {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split()).replace(IN_MEMORY, "")
+        raise ParamsError(f"{path}: not readable as YAML\n  {said}") from None
     if not isinstance(content, dict):
         found = "nothing" if content is None else type(content).__name__
         raise ParamsError(f"{path}: found {found}, expected a mapping of sections")
@@ -60,7 +63,7 @@ def section(values: dict[str, Any], entry: str, path: Path = FILE) -> Any:
 def seed(word: str) -> int:
     """Of a command line. Raises ParamsError where it is no whole number."""
     if not re.fullmatch("[0-9]+", word):
-        raise ParamsError(f"SEED: found {word!r}, expected one of `seeds` in {FILE}, a whole number")
+        raise ParamsError(f"SEED: found {word!r}, expected a whole number, as `seeds` of {FILE} lists them")
     return int(word)
 
 
@@ -78,7 +81,7 @@ def to_fix(mistakes: list[str], path: Path = FILE) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is written twice: YAML would keep the last one without a word."""
+    """Refuses a key that is written twice, of which YAML keeps the last, and `on`, `no` and such, no names in it."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -88,6 +91,10 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            if key.tag in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value} is no name in YAML: put it in quotes", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)

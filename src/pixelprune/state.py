@@ -38,10 +38,12 @@ def file_digest(path: Path) -> str:
 
 
 @contextmanager
-def locked(name: str, wait: float = 600) -> Iterator[Path]:
-    """The state folder of a piece of work, held by this process, or by the first of those that share a stage.
+def locked(name: str, out: Path, wait: float = 600) -> Iterator[Path]:
+    """The state folder of a piece of work that ends in the folder `out`, held by this process, or by the first of those
+    that share a stage.
 
-    A stage whose dvc was killed may still be running: then we say so, and wait for it at most `wait` seconds.
+    A stage whose dvc was killed may still be running, maybe with other params: then we say so, and wait for it at most
+    `wait` seconds. Else it would write its results over ours.
     """
     folder = FOLDER / name
     if not parallel.first():
@@ -52,19 +54,25 @@ def locked(name: str, wait: float = 600) -> Iterator[Path]:
         FOLDER.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written ({error.strerror}).") from None
+    with _held(out.as_posix().replace("/", "-"), out, wait), _held(name, folder, wait):
+        folder.mkdir(exist_ok=True)
+        parallel.wait()
+        yield folder
+
+
+@contextmanager
+def _held(name: str, what: Path, wait: float) -> Iterator[None]:
     lock = filelock.FileLock(FOLDER / f"{name}.lock")  # beside the folder: who is done may remove that
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        print(f"  another process is at this very work ({folder}); waiting for it", file=sys.stderr)
+        print(f"  another process is at this very work ({what}); waiting for it", file=sys.stderr)
         try:
             lock.acquire(timeout=wait)
         except filelock.Timeout:
-            raise ArtifactError(f"{folder}: still held after {wait:.0f} s. End that process, then run again.") from None
-    folder.mkdir(exist_ok=True)
-    parallel.wait()
+            raise ArtifactError(f"{what}: still held after {wait:.0f} s. End that process, then run again.") from None
     try:
-        yield folder
+        yield
     finally:
         lock.release()
 

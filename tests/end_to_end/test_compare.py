@@ -198,8 +198,12 @@ def test_a_folder_without_a_study_is_named(compare):
 
 
 def test_an_access_that_was_not_measured_does_not_pass_the_gate(compare):
-    message = refused(compare, "comment", "drop", "--gate", "--access", "kep")
-    assert message.endswith(": random/natural/0 was not attacked under access kep; it has kept.\n")
+    message = refused(compare, "comment", "drop", "--gate", "--access", "adaptive")
+    assert message.endswith(": random/natural/0 was not attacked under access adaptive; it has kept.\n")
+
+
+def test_an_access_that_does_not_exist_does_not_pass_where_nothing_changed(compare):
+    assert "--access: invalid choice: 'kep' (choose from" in refused(compare, "base", "base", "--access", "kep")
 
 
 @pytest.fixture

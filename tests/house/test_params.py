@@ -140,17 +140,20 @@ def test_all_mistakes_come_at_once(message):
 FILES = {
     "seeds: [": (
         "params.yaml: not readable as YAML\n  while parsing a flow node expected the node content, but found "
-        "'<stream end>' in \"<unicode string>\", line 1, column 9: seeds: [ ^"
+        "'<stream end>' in line 1, column 9: seeds: [ ^"
     ),
     "seeds: [0]\nseeds: [1]": (
-        "params.yaml: not readable as YAML\n  the key 'seeds' stands twice in \"<unicode string>\", line 2, column 1: "
-        "seeds: [1] ^"
+        "params.yaml: not readable as YAML\n  the key 'seeds' stands twice in line 2, column 1: seeds: [1] ^"
+    ),
+    "strategies:\n  on: 1": (
+        "params.yaml: not readable as YAML\n  the key on is no name in YAML: put it in quotes in line 2, column 3: "
+        "on: 1 ^"
     ),
     "- 1": "params.yaml: found list, expected a mapping of sections",
     "": "params.yaml: found nothing, expected a mapping of sections",
     "a: !!python/object/apply:os.system [true]": (
         "params.yaml: not readable as YAML\n  could not determine a constructor for the tag "
-        "'tag:yaml.org,2002:python/object/apply:os.system' in \"<unicode string>\", line 1, column 4: "
+        "'tag:yaml.org,2002:python/object/apply:os.system' in line 1, column 4: "
         "a: !!python/object/apply:os.system ... ^"
     ),
 }
@@ -219,7 +222,7 @@ def test_a_section_that_is_missing_is_named():
 @pytest.mark.parametrize("word", ["x", "-1", "1.5", ""])
 def test_a_seed_of_the_command_line_is_a_whole_number(word):
     assert params.seed("12") == 12
-    with pytest.raises(ParamsError, match=f"SEED: found '{word}', expected one of `seeds`"):
+    with pytest.raises(ParamsError, match=f"SEED: found '{word}', expected a whole number"):
         params.seed(word)
 
 

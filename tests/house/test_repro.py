@@ -142,12 +142,21 @@ def test_lineage_leaves_out_stages_that_are_gone(folder: Path) -> None:
     ("words", "message"),
     [
         (["--jobs", "0"], "error: --jobs: found 0, expected 1 or more.\n"),
-        (["mine/dvc.yaml"], "error: DVC: '{folder}/mine/dvc.yaml' does not exist.\n"),
+        (["mine"], "error: found 'mine', expected the folder of a study, or its dvc.yaml\n"),
+        (["dvc.lock"], "error: found 'dvc.lock', expected the folder of a study, or its dvc.yaml\n"),
     ],
 )
 def test_a_mistake_is_one_message(folder: Path, words: list[str], message: str) -> None:
     done = repro(folder, *words)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", message.format(folder=folder))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+
+
+def test_nothing_runs_where_the_params_are_wrong(folder: Path) -> None:
+    (folder / "params.yaml").write_text("seeds: [one]\n")
+    done = repro(folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: params.yaml: ") and "seeds.0: " in done.stderr
+    assert not list(folder.glob("*.here"))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from pixelprune import state
 from pixelprune.errors import ArtifactError
 
+OUT = Path("results/none")
 PARTS = {"files": ["a", "b"], "seed": 0, "options": {"steps": 10, "eps": 0.1}}
 
 
@@ -49,10 +50,10 @@ def test_the_digest_of_a_file(tmp_path: Path) -> None:
 
 def test_the_folder_is_kept_until_it_is_forgotten(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with state.locked("work") as folder:
+    with state.locked("work", OUT) as folder:
         assert folder == Path(".pixelprune/state/work")
         (folder / "part").write_bytes(b"done")
-    with state.locked("work") as folder:
+    with state.locked("work", OUT) as folder:
         assert (folder / "part").read_bytes() == b"done"
         state.forget(folder)
     assert not folder.exists()
@@ -61,16 +62,25 @@ def test_the_folder_is_kept_until_it_is_forgotten(tmp_path: Path, monkeypatch) -
 
 def test_a_second_holder_says_that_it_waits_and_gives_up(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    with state.locked("work"):
-        with pytest.raises(ArtifactError) as error, state.locked("work", wait=0.2):
+    with state.locked("work", OUT):
+        with pytest.raises(ArtifactError) as error, state.locked("work", OUT, wait=0.2):
             pytest.fail("held twice")
-        with state.locked("other work", wait=0):
+        with pytest.raises(ArtifactError), state.locked("the same with other params", OUT, wait=0.2):
+            pytest.fail("two write one folder")
+        with state.locked("other work", Path("results/other"), wait=0):
             pass
-    folder = Path(".pixelprune/state/work")
-    assert str(error.value) == f"{folder}: still held after 0 s. End that process, then run again."
+    assert str(error.value) == f"{OUT}: still held after 0 s. End that process, then run again."
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"  another process is at this very work ({folder}); waiting for it\n"
+    assert said.err == 2 * f"  another process is at this very work ({OUT}); waiting for it\n"
+
+
+def test_work_that_ends_in_two_folders_is_done_once(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    same = Path("results/same")
+    with state.locked("work", OUT), pytest.raises(ArtifactError) as error, state.locked("work", same, wait=0.2):
+        pytest.fail("held twice")
+    assert str(error.value).startswith(".pixelprune/state/work: still held")
 
 
 def test_a_second_holder_gets_it_when_the_first_is_done(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -78,7 +88,7 @@ def test_a_second_holder_gets_it_when_the_first_is_done(tmp_path: Path, monkeypa
     held, order = threading.Event(), []
 
     def first() -> None:
-        with state.locked("work"):
+        with state.locked("work", OUT):
             held.set()
             threading.Event().wait(0.3)
             order.append("first")
@@ -86,7 +96,7 @@ def test_a_second_holder_gets_it_when_the_first_is_done(tmp_path: Path, monkeypa
     thread = threading.Thread(target=first)
     thread.start()
     assert held.wait(10)
-    with state.locked("work", wait=10):
+    with state.locked("work", OUT, wait=10):
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
@@ -95,9 +105,9 @@ def test_a_second_holder_gets_it_when_the_first_is_done(tmp_path: Path, monkeypa
 
 def test_an_error_inside_releases_the_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(KeyError), state.locked("work"):
+    with pytest.raises(KeyError), state.locked("work", OUT):
         raise KeyError
-    with state.locked("work", wait=0):
+    with state.locked("work", OUT, wait=0):
         pass
     assert capsys.readouterr().err == ""
 
@@ -105,6 +115,6 @@ def test_an_error_inside_releases_the_folder(tmp_path: Path, monkeypatch, capsys
 def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".pixelprune").write_bytes(b"")
-    with pytest.raises(ArtifactError) as error, state.locked("work"):
+    with pytest.raises(ArtifactError) as error, state.locked("work", OUT):
         pytest.fail("there is no folder")
     assert str(error.value) == ".pixelprune/state/work: cannot be written (Not a directory)."

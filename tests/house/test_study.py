@@ -46,6 +46,11 @@ def test_the_default_study_has_none(mistakes) -> None:
     assert mistakes() == []
 
 
+def test_a_section_that_needs_an_entry_is_no_list(mistakes) -> None:
+    emptied = dict.fromkeys(("noise", "fgsm", "pgd", "fast"))
+    assert mistakes(ladder=emptied) == ["ladder: expected 1 or more entries, found {}"]
+
+
 def test_autoattack_is_asked_for_in_runs_that_there_are(mistakes) -> None:
     assert mistakes(evaluation={"autoattack": ["none/adversarial", "none/natural", "foreground/advers"]}) == [
         "evaluation.autoattack: found 'foreground/advers', expected a run of the study: STRATEGY/TRAINING"

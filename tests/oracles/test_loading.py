@@ -152,3 +152,12 @@ def test_an_oracle_is_refused(study: Path) -> None:
     assert str(error.value) == (
         "exact/adversarial/0: its masks come from annotation. Use load_model with a strategy that has a segmenter."
     )
+
+
+@pytest.mark.parametrize("shape", [(3, 24, 24), (2, 1, 24, 24), (2, 24, 24, 3)])
+def test_images_of_another_shape_are_refused(study: Path, shape: tuple[int, ...]) -> None:
+    model = load_model("variance/adversarial/0", study, "cpu")
+    with pytest.raises(
+        ValueError, match=rf"images: found shape \({', '.join(map(str, shape))}\), expected \(N, 3, H, W\)"
+    ):
+        model(torch.zeros(shape))

@@ -187,4 +187,4 @@ def test_a_section_that_is_missing_removes_no_run(refused: Refused, study: Path,
 
 def test_a_seed_that_is_no_number(refused: Refused, study: Path) -> None:
     message = refused(study, "train", "none", "natural", "first")
-    assert message == "SEED: found 'first', expected one of `seeds` in params.yaml, a whole number"
+    assert message == "SEED: found 'first', expected a whole number, as `seeds` of params.yaml lists them"

@@ -59,12 +59,17 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    from pixelprune.evaluation.rows import ACCESSES
+
     words = argparse.ArgumentParser("python -m pixelprune compare", description=__doc__)
     words.add_argument("before", metavar="REV", help="commit, branch or tag")
     words.add_argument("after", metavar="REV", nargs="?", default="workspace", help="default: the workspace's dvc.lock")
     words.add_argument("--study", metavar="DIR", type=Path, default=Path(), help="folder of the study (default: here)")
     words.add_argument(
-        "--access", default="kept", help="of pruned runs (default: kept); the strategy none has only full"
+        "--access",
+        default="kept",
+        choices=ACCESSES,
+        help="of pruned runs (default: kept); the strategy none has only full",
     )
     words.add_argument("--alpha", type=_share, default=0.05, help="level of a significant difference (default: 0.05)")
     words.add_argument(

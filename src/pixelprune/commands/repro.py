@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import chdir, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from types import FrameType
@@ -23,8 +23,8 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
-from pixelprune import cli
-from pixelprune.commands import lineage
+from pixelprune import cli, params
+from pixelprune.commands import check, lineage
 from pixelprune.errors import ParamsError
 
 Needs = Mapping[str, Collection[str]]
@@ -71,6 +71,11 @@ def main(words: list[str]) -> int:
     target = Path(options.target)
     if target.is_dir():
         target /= "dvc.yaml"
+    if target.name != "dvc.yaml" or not target.is_file():
+        raise ParamsError(f"found {options.target!r}, expected the folder of a study, or its dvc.yaml")
+    if (target.parent / params.FILE).is_file():
+        with chdir(target.parent):
+            check.main([])
     needs = outdated(str(target))
     if not needs:
         print("Everything is up to date.")
