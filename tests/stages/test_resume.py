@@ -154,17 +154,22 @@ def test_another_architecture_behind_the_same_weights_is_other_work(finished: Pa
     assert len({path.parent for path in (study / STATE).rglob("*.safetensors")} - before) == 1
 
 
-def test_a_second_process_waits_for_the_first(finished: Path, study: Path) -> None:
+@pytest.mark.parametrize("epochs", [6, 7])
+def test_a_second_process_waits_for_the_first(finished: Path, study: Path, epochs: int) -> None:
+    """Also where the params of the first were others: what it still writes must not be what is left."""
     words = ("train", "none", "natural", "0")
     shutil.rmtree(study / "models/none")
+    params = (study / "params.yaml").read_text()
+    (study / "params.yaml").write_text(params.replace("epochs: 6", f"epochs: {epochs}"))
     first = tiny_study.start(study, *words)
     assert first.stdout is not None
-    assert first.stdout.readline().startswith("  epoch 1/6")
+    assert first.stdout.readline().startswith(f"  epoch 1/{epochs}")
     first.send_signal(signal.SIGSTOP)
+    (study / "params.yaml").write_text(params)
     second = tiny_study.start(study, *words)
     try:
         assert second.stderr is not None
-        assert second.stderr.readline().startswith("  another process is at this very work (.pixelprune/state/")
+        assert second.stderr.readline().startswith("  another process is at this very work (models/none/natural/0)")
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(0.3)
         assert not (study / "models/none").exists()
