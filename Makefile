@@ -36,10 +36,10 @@ mutants: setup  ## one fault at a time into the sources: the tests must notice e
 BENCH := pgd20 apgd_ce100 aa_standard_natural fast_ensemble aa_masked max_ensemble \
 	smoothgrad50 corruptions training scaling
 
-bench: setup  ## ours beside other libraries: benchmarks/results.json and RESULTS.md; hours where weights or rows are missing
+bench: setup  ## ours beside other libraries: benchmarks/results.json, RESULTS.md; TRAIN=1: trains the ResNet-18s first
 	@cmp -s benchmarks/requirements.lock $(VENV)/bench.lock || { \
 	  $(HERE) -m pip install -q --no-deps -r benchmarks/requirements.lock && cp benchmarks/requirements.lock $(VENV)/bench.lock; }
-	@cd benchmarks && ../$(HERE) -m common.models
+	@cd benchmarks && ../$(HERE) -m common.models $(if $(TRAIN),train)
 	@$(HERE) benchmarks/peers.py
 	@failed=; for subject in $(BENCH); do $(HERE) benchmarks/$$subject.py || failed="$$failed $$subject"; done; \
 	  test -z "$$failed" || { echo "failed:$$failed"; exit 1; }

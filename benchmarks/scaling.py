@@ -40,7 +40,7 @@ LARGER: dict[str, dict[str, Any]] = {
     "SmoothGrad, 32 samples": {"samples": 32},
 }
 IMAGES = 250
-"""Different images; more of them are the same again under other ids, so that nothing but their number changes."""
+"""Different images; more of them are the same again with the same draws, so that nothing but their number changes."""
 
 
 def main(settings: str = "") -> None:
@@ -82,7 +82,7 @@ def _measure(images: int, restarts: int, radii: int, samples: int) -> dict[str, 
     subject = models.load(MODEL).part(slice(IMAGES))
     again = -(-images // len(subject))
     pictures = subject.images.repeat(again, 1, 1, 1)[:images]
-    labels, ids = subject.labels.repeat(again)[:images], np.arange(images)
+    labels, ids = subject.labels.repeat(again)[:images], np.arange(images) % len(subject)
     spent = 0.0
     with timing.stopwatch() as watch:
         if samples:

@@ -40,7 +40,7 @@ def _compare(name: str, count: int) -> results.Entry:
     except ImportError as error:
         return results.not_run(str(error), **entry)
     if not models.is_there(name):
-        return results.not_run("no weights yet, see `make bench`", **entry)
+        return results.not_run(results.NO_WEIGHTS, **entry)
     subject = models.load(name).part(slice(count))
     classes = predicted(subject.original, subject.images)
     tunnel, before = NoiseTunnel(Saliency(subject.original)), passes.snapshot(subject.original)

@@ -67,7 +67,7 @@ def _absent(subject: str, case: Case) -> results.Entry | None:
     """An entry that says what is missing; None where everything is there."""
     common = {"subject": subject, "model": case.model, "peer": case.peer.name, "norm": case.ball.norm}
     if not models.is_there(case.model):
-        return results.not_run("no weights yet, see `make bench`", **common)
+        return results.not_run(results.NO_WEIGHTS, **common)
     problem = peers.problem(case.peer)
     return results.not_run(problem, **common) if problem else None
 

@@ -2,7 +2,8 @@
 
 They are runs of the two studies beside this folder. Weights that lie in `weights/` are used as they are, wherever they
 were trained; those of the small network are kept in git, since the peers' rows are of no use without them.
-`python -m common.models` makes the images and masks, and trains what is missing.
+
+python -m common.models [train]    makes images and masks; with "train" also the weights that are missing
 """
 
 import shutil
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pixelprune import artifacts, params, pruned, selecting, state
+from pixelprune import artifacts, cli, params, pruned, selecting, state
 from pixelprune.datasets import split
 from pixelprune.errors import ParamsError
 from pixelprune.fills.fill import FillOptions
@@ -154,20 +155,27 @@ def load(name: str) -> Subject:
     )
 
 
-def prepare() -> None:
-    """Images and masks of all models; the trainings whose weights are not there."""
+def main(train: str = "") -> None:
+    if train not in ("", "train"):
+        raise ParamsError(f"found {train!r}, expected train, or nothing")
+    prepare(bool(train))
+
+
+def prepare(train: bool) -> None:
+    """Images and masks of all models; where they are to be trained, the weights that are not there."""
     made = set()
     for name, (study, strategy, training) in RUNS.items():
-        stage = f"prune@{strategy}" if is_there(name) else f"train@{strategy}-{training}-0"
+        wanted = train and not is_there(name)
+        stage = f"train@{strategy}-{training}-0" if wanted else f"prune@{strategy}"
         target = f"{HERE.name}/{study}/dvc.yaml:{stage}"
         if target not in made:
             made.add(target)
             subprocess.run([sys.executable, "-m", "dvc", "repro", target], cwd=HERE.parent, check=True)
-        if not is_there(name):
+        if wanted:
             folder(name).mkdir(parents=True, exist_ok=True)
             for file in reversed(KEPT):  # the weights come last: with them the model is there
                 shutil.copyfile(HERE / study / "models" / strategy / training / "0" / file, folder(name) / file)
 
 
 if __name__ == "__main__":
-    prepare()
+    cli.run(main, __doc__)

@@ -16,6 +16,7 @@ from pixelprune.attacks.twin import exactly
 from pixelprune.fills.black import Black
 from pixelprune.harness import checks
 from pixelprune.harness.checks import Subject
+from pixelprune.harness.difference import difference
 
 N, C, H, W = 16, 3, 5, 6
 EPS = 8 / 255
@@ -287,6 +288,14 @@ def test_e15_a_strategy_is_what_it_is_declared_to_be(sane: Subject) -> None:
     for_nothing = checks.repeatable(replace(sane, pipeline=sane.model, behaviour="random"))
     assert (for_nothing["verdict"], for_nothing["severity"]) == ("fail", "W")
     assert checks.repeatable(replace(sane, pipeline=sane.model))["verdict"] == "pass"
+
+
+def test_e15_sees_two_opposite_logits_move() -> None:
+    """Each divided by its own length would be the same twice."""
+    assert difference(torch.tensor([[3.0, -4.0]]), torch.tensor([[3.0, -4.0]])) == 0
+    assert difference(
+        torch.tensor([[3.0, -3.0], [0.0, 5.0]]), torch.tensor([[3.3, -3.3], [0.0, 5.0]])
+    ) == pytest.approx(0.3 / 18**0.5)
 
 
 def test_e17_a_mask_that_is_computed_from_the_image(sane: Subject) -> None:

@@ -32,6 +32,7 @@ from pixelprune.attacks.twin import Twin, settled
 from pixelprune.draws import Draws
 from pixelprune.evaluation.check import Check, Severity, check, not_run
 from pixelprune.fills.fill import FillOptions
+from pixelprune.harness.difference import difference
 from pixelprune.harness.planted import THRESHOLD, found, judged, plant
 from pixelprune.models.penultimate import penultimate
 from pixelprune.models.quick import error, quick
@@ -327,8 +328,8 @@ def _scaled(twin: Twin, scale: float) -> Twin:
 
 def _spread(model: Model, images: Tensor, passes: int) -> float:
     with torch.no_grad():
-        outs = [functional.normalize(model(images), dim=1) for _ in range(passes)]
-    return max((out - outs[0]).abs().max().item() for out in outs)
+        outs = [model(images) for _ in range(passes)]
+    return max(difference(outs[0], out) for out in outs[1:])
 
 
 def _tolerance(images: int) -> int:

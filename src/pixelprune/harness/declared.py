@@ -9,7 +9,6 @@ from itertools import pairwise
 import pandas
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pixelprune.attacks.apgd import APGD
 from pixelprune.attacks.mean import Drawn
@@ -20,6 +19,7 @@ from pixelprune.evaluation.row_checks import SLACK
 from pixelprune.harness import planted_defended
 from pixelprune.harness.behind import Behind, Known
 from pixelprune.harness.compared import adaptive
+from pixelprune.harness.difference import difference
 from pixelprune.harness.effort import Effort
 from pixelprune.harness.ways import CONFIDENT, TRANSFERRED, along_means
 
@@ -55,7 +55,7 @@ def black_box(rows: pandas.DataFrame) -> Check:
 def repeatable(few: Behind) -> Check:
     title, streams = "the same image gets the same logits, or chance is declared", few.streams("E15")
     drawn, images = few.drawn(), few.batch.images
-    differ = _difference(*(_asked(drawn, images, streams.branch(number)) for number in range(2)))
+    differ = difference(*(_asked(drawn, images, streams.branch(number)) for number in range(2)))
     found = f"normalized logits of two passes differ by {differ:.1g}"
     if few.defense.randomised:
         return check("E15", title, f"declared; {found}", "above 1e-4", "W", differ > SAME)
@@ -70,7 +70,7 @@ def coupled(few: Behind) -> Check:
     one, other = (
         _asked(drawn, torch.cat([images, beside]), Draws(both.seeds))[: len(images)] for beside in (images, 1 - images)
     )
-    differ = _difference(one, other)
+    differ = difference(one, other)
     found = f"normalized logits beside other images differ by {differ:.1g}"
     if few.defense.batch_coupled:
         return check("E32", title, f"declared; {found}", "above 1e-4", "W", differ > SAME)
@@ -110,7 +110,7 @@ def surrogate(few: Behind) -> Check:
         images = few.batch.images.clone().requires_grad_(derived)
         with torch.set_grad_enabled(derived):
             logits.append(drawn(images, few.streams("E26")).detach())
-    differ = max(_difference(logits[0], other) for other in logits[1:])
+    differ = max(difference(logits[0], other) for other in logits[1:])
     return check("E26", title, f"normalized logits differ by {differ:.1g}", "1e-6", "F", differ <= 1e-6)
 
 
@@ -185,7 +185,3 @@ def _known(few: Behind, threat: Threat, effort: Effort) -> float:
 def _asked(drawn: Drawn, images: Tensor, draws: Draws) -> Tensor:
     with torch.no_grad():
         return drawn(images, draws)
-
-
-def _difference(one: Tensor, other: Tensor) -> float:
-    return (functional.normalize(one, dim=1) - functional.normalize(other, dim=1)).abs().max().item()
