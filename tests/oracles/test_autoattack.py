@@ -1,5 +1,7 @@
 """The parts of AutoAttack against the published formulas, worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from pixelprune.attacks.ascent import checkpoints
 from pixelprune.attacks.balls import L2Ball, LinfBall
 from pixelprune.attacks.losses import TARGETED, Towards, dlr, dlr_to, margin, margin_to
 from pixelprune.attacks.square import Square
-from pixelprune.attacks.squares import PROPOSALS, bump
+from pixelprune.attacks.squares import PROPOSALS, L2Squares, bump
 from pixelprune.attacks.targets import likeliest
 from pixelprune.draws import Draws
 
@@ -98,34 +100,86 @@ def test_proposals_use_the_whole_radius_on_open_pixels() -> None:
             delta = proposals.next(delta, share)
 
 
-def test_a_bump_is_a_hill_beside_a_valley_of_the_same_shape() -> None:
-    found = bump(torch.tensor([6]), height=6, width=6)[0, 0]
-    assert torch.equal(found[:, :3], -found[:, 3:])
-    assert torch.equal(found, found.flip(0))
-    assert (found[:, :3] > 0).all()
-    assert found[2, 1] == found.max()
-    placed = bump(torch.tensor([3]), height=6, width=6, row=torch.tensor([2]), column=torch.tensor([1]))[0, 0]
-    assert torch.equal(placed[2:5, 1:4], bump(torch.tensor([3]), height=3, width=3)[0, 0])
-    assert placed.count_nonzero() == 9
+def published(side: int) -> Tensor:
+    """eta of the authors' code, by its loops: a hill above a valley."""
+    shape = torch.zeros(side, side)
+    for first, size, sign in ((0, side // 2, 1), (side // 2, side - side // 2, -1)):
+        part = torch.zeros(size, side)
+        for counter in range(max(size, side) // 2 + 1):
+            top, left = size // 2 - counter, side // 2 - counter
+            part[max(top, 0) : top + 2 * counter + 1, max(left, 0) : left + 2 * counter + 1] += 1 / (counter + 1) ** 2
+        shape[first : first + size] = sign * part / part.norm()
+    return shape / shape.norm()
 
 
-@pytest.mark.parametrize("side", [3, 5, 7, 9])
-def test_a_bump_is_built_of_nested_squares_as_published(side: int) -> None:
-    """eta of the reference code: square k from the middle adds 1 / k^2; ours has two halves, of which this is one."""
-    half = side // 2
-    shape = torch.zeros(side, half)
-    for k in range(1, side // 2 + 2):
-        inset = side // 2 + 1 - k
-        for row in range(side):
-            for column in range(half):
-                depth = min(row, side - 1 - row, 2 * min(column, half - 1 - column))
-                shape[row, column] += depth >= inset and 1 / k**2
-    found = bump(torch.tensor([side]), height=side, width=side)[0, 0]
-    torch.testing.assert_close(found[:, :half], shape)
+@pytest.mark.parametrize("side", [2, 3, 5, 6, 7, 9, 32])
+def test_a_bump_is_the_published_one_upright_and_turned(side: int) -> None:
+    two = bump(torch.tensor([side, side]), height=side, width=side, turned=torch.tensor([False, True]))[:, 0]
+    torch.testing.assert_close(two[0], published(side))
+    torch.testing.assert_close(two[1], published(side).T)
 
 
-def test_a_bump_does_not_feel_its_neighbours() -> None:
-    sides = torch.tensor([3, 5, 15])
-    together = bump(sides, height=16, width=16)
-    for side, shape in zip(sides, together, strict=True):
-        assert torch.equal(bump(side[None], height=16, width=16)[0], shape)
+def test_a_bump_lies_in_its_window_and_does_not_feel_its_neighbours() -> None:
+    sides, row, column = torch.tensor([3, 5, 15]), torch.tensor([2, 0, 1]), torch.tensor([1, 11, 0])
+    turned = torch.tensor([True, False, True])
+    together = bump(sides, height=16, width=16, turned=turned, row=row, column=column)
+    for side, top, left, way, shape in zip(sides, row, column, turned, together[:, 0], strict=True):
+        expected = torch.zeros(16, 16)
+        expected[top : top + side, left : left + side] = published(int(side)).T if way else published(int(side))
+        torch.testing.assert_close(shape, expected)
+
+
+class Preset(L2Squares):
+    """Windows as they are told: the first for the new bump, the second gives up its length."""
+
+    def __init__(self, ball: L2Ball, mask: Tensor, places: list[tuple[int, int]], signs: list[list[float]]) -> None:
+        super().__init__(ball, mask, 3, Draws.of(np.arange(1), 0))
+        self.told = iter([(torch.tensor([row]), torch.tensor([column])) for row, column in places])
+        answers = iter(signs)
+        self.draws = SimpleNamespace(signs=lambda *shape: torch.tensor(next(answers)).view(1, *shape))  # type: ignore[assignment]
+
+    def places(self, sides: Tensor) -> tuple[Tensor, Tensor]:
+        return next(self.told)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("given", [(6, 5), (2, 2)], ids=["apart", "overlapping"])
+def test_an_l2_proposal_is_the_published_one(turned: bool, given: tuple[int, int]) -> None:
+    """By the authors' lines: a color has a bump and its old window, each of length 1, and its part of what is spare."""
+    eps, side, signs = 0.8, 5, [1.0, -1.0, -1.0]
+    delta = torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    delta *= 0.7 * eps / delta.norm()
+    mask = torch.ones(1, 1, 12, 12, dtype=torch.bool)
+    found = Preset(L2Ball(eps=eps), mask, [(1, 0), given], [[1.0 if turned else -1.0], signs]).next(
+        delta, side**2 / 144
+    )
+
+    new, shape = delta[0].clone(), published(side).T if turned else published(side)
+    mine, other = (
+        (slice(None), slice(row, row + side), slice(column, column + side)) for row, column in ((1, 0), given)
+    )
+    both = torch.zeros(3, 12, 12)
+    both[mine], both[other] = 1, 1
+    old = new[mine] / new[mine].norm(dim=(1, 2), keepdim=True)
+    bumps = shape * torch.tensor(signs).view(3, 1, 1) + old
+    length = ((eps**2 - new.norm() ** 2) / 3 + (new * both).square().sum((1, 2), keepdim=True)).sqrt()
+    new[other] = 0
+    new[mine] = bumps / bumps.norm(dim=(1, 2), keepdim=True) * length
+    torch.testing.assert_close(found[0], new / new.norm() * eps)
+
+
+def test_l2_squares_begin_with_a_grid_of_published_bumps() -> None:
+    mask = torch.ones(2, 1, 32, 32, dtype=torch.bool)
+    found = L2Squares(L2Ball(eps=1.0), mask, 3, Draws.of(np.arange(2), 0)).first()
+    shape, ways = published(6) / 75**0.5, set()
+    for image in found:
+        assert image.norm() == pytest.approx(1)
+        for row in range(1, 31, 6):
+            for column in range(1, 31, 6):
+                tile = image[:, row : row + 6, column : column + 6]
+                turned = not torch.allclose(tile[0].abs(), shape.abs())
+                ways.add(turned)
+                one = shape.T if turned else shape
+                assert all(torch.allclose(color, one) or torch.allclose(color, -one) for color in tile)
+    assert ways == {False, True}
+    assert not found[:, :, [0, 31]].any() and not found[:, :, :, [0, 31]].any()

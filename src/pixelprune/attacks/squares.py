@@ -1,7 +1,5 @@
 """What the square attack tries next: for linf squares of one color, for l2 bumps that take their length elsewhere."""
 
-from math import sqrt
-
 import torch
 from torch import Tensor
 
@@ -61,61 +59,81 @@ class LinfSquares(Windows):
 
 
 class L2Squares(Windows):
-    """A grid of bumps first; then a bump in one window, with the length that another window gives up: section 4.3."""
+    """A grid of bumps first; then a bump in one window, with the length that another window gives up: section 4.3.
+
+    Under a mask a bump is what is left of it on open pixels, again of length 1: half of a proposal, as published.
+    """
 
     def first(self) -> Tensor:
         height, width = self.mask.shape[2:]
-        side = max(int(sqrt(0.05 * height * width)) | 1, 3)
-        tile = bump(torch.tensor([side]), height=side, width=side)[0]
-        tiles = tile.repeat(1, -(-height // side), -(-width // side))[:, :height, :width].to(self.mask.device)
-        rows, columns = -(-height // side), -(-width // side)
-        signs = self.draws.signs(self.channels, rows, columns)
-        signs = signs.repeat_interleave(side, 2).repeat_interleave(side, 3)[:, :, :height, :width]
-        return self._to_sphere(tiles * signs * self.mask)
+        side = max(min(height, width) // 5, 1)
+        rows, columns = height // side, width // side
+        upright, turned = bump(
+            torch.full((2,), side), height=side, width=side, turned=torch.tensor([False, True])
+        ).to(self.mask.device)  # fmt: skip
+        signs, turns = self.draws.signs(self.channels, rows, columns), self.draws.signs(1, rows, columns)
+        signs, turns = (_tiled(each, side) for each in (signs, turns))
+        tiles = signs * torch.where(turns > 0, upright.repeat(1, rows, columns), turned.repeat(1, rows, columns))
+        delta = torch.zeros_like(self.mask, dtype=tiles.dtype).repeat(1, self.channels, 1, 1)
+        top, left = (height - rows * side) // 2, (width - columns * side) // 2
+        delta[:, :, top : top + rows * side, left : left + columns * side] = tiles
+        return self._to_sphere(delta * self.mask)
 
     def next(self, delta: Tensor, share: float) -> Tensor:
         height, width = self.mask.shape[2:]
         sides = self.sides(share, least=3)
-        sides = (sides - (sides % 2 == 0).long()).clamp(min=1)
+        sides = (sides + (sides % 2 == 0).long()).clamp(max=min(height, width))
         row, column = self.places(sides)
         window, given = self.window(sides, row, column), self.window(sides, *self.places(sides))
+        turned = self.draws.signs() > 0
+        shape = bump(sides, height=height, width=width, row=row, column=column, turned=turned) * self.mask
+        shape, old = (_unit(part, dims=(2, 3)) for part in (shape, delta * window))
         spare = (self.ball.eps**2 - _square(delta)).clamp(min=0)
-        length = (spare + _square(delta * (window | given))).sqrt()
-        shape = bump(sides, height=height, width=width, row=row, column=column).to(delta.device)
-        old = delta * window
-        old = old / _square(old).sqrt().clamp(min=TINY)
-        new = (shape * self.draws.signs(self.channels, 1, 1) + old) * window * self.mask
-        new = new / _square(new).sqrt().clamp(min=TINY) * length
-        return torch.where(window, new, torch.where(given, 0, delta))
+        length = (spare / self.channels + _square(delta * (window | given), dims=(2, 3))).sqrt()
+        new = _unit(shape * self.draws.signs(self.channels, 1, 1) + old, dims=(2, 3)) * length
+        return self._to_sphere(torch.where(window, new, torch.where(given, 0, delta)))
 
     def _to_sphere(self, delta: Tensor) -> Tensor:
-        return self.ball.eps * delta / _square(delta).sqrt().clamp(min=TINY)
+        return self.ball.eps * _unit(delta)
 
 
-def bump(sides: Tensor, *, height: int, width: int, row: Tensor | None = None, column: Tensor | None = None) -> Tensor:
-    """A hill and a valley, side by side, on windows of these sides: float32 (N, 1, height, width), zero elsewhere.
+def bump(
+    sides: Tensor,
+    *,
+    height: int,
+    width: int,
+    turned: Tensor,
+    row: Tensor | None = None,
+    column: Tensor | None = None,
+) -> Tensor:
+    """A hill and a valley on windows of these sides: float32 (N, 1, height, width) of length 1, zero elsewhere.
 
-    eta of section 4.3: each half sums 1 / (m + 1 - k)^2 over the nested squares k that hold the pixel.
+    eta of section 4.3: each half is the sum of 1 / k^2 over the nested squares k = 1, 2, ... around its middle that
+    hold the pixel, and of length 1. turned: bool (N,), the hill lies left of the valley, not above it.
     """
     row = torch.zeros_like(sides) if row is None else row
     column = torch.zeros_like(sides) if column is None else column
     rows = torch.arange(height, device=sides.device)[None, :, None] - row[:, None, None]
     columns = torch.arange(width, device=sides.device)[None, None, :] - column[:, None, None]
     side = sides[:, None, None]
-    half = (side // 2).clamp(min=1)
-    in_window = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
-    left = columns < half
-    depth_rows = torch.minimum(rows, side - 1 - rows)
-    own_columns = torch.where(left, columns, columns - half)
-    own_width = torch.where(left, half, side - half)
-    depth_columns = torch.minimum(own_columns, own_width - 1 - own_columns)
-    depth = torch.minimum(depth_rows, 2 * depth_columns).clamp(min=0)
-    most = side // 2 + 1
-    below = torch.arange(max(height, width) + 1, device=sides.device).double().pow(-2)
-    below[0] = 0
-    below = below.cumsum(0)  # of the first n squares, from the smallest one
-    height_at = (below[most] - below[(most - depth - 1).clamp(min=0)]).float()
-    return (torch.where(left, height_at, -height_at) * in_window)[:, None]
+    window = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+    along = torch.where(turned[:, None, None], columns, rows)
+    across = torch.where(turned[:, None, None], rows, columns)
+    half = side // 2
+    hill = along < half
+    middle = torch.where(hill, half // 2, half + (side - half) // 2)
+    away = torch.maximum((along - middle).abs(), (across - half).abs())
+    sums = torch.arange(max(height, width) + 2, device=sides.device).double().pow(-2)
+    sums[0] = 0
+    sums = sums.cumsum(0)
+    level = ((sums[half + 1] - sums[away.clamp(max=max(height, width))]).float() * window)[:, None]
+    hill = hill[:, None]
+    return _unit(_unit(level * hill) - _unit(level * ~hill))
+
+
+def _tiled(values: Tensor, side: int) -> Tensor:
+    """Each value as a square of that side."""
+    return values.repeat_interleave(side, 2).repeat_interleave(side, 3)
 
 
 def _around(pixel: Tensor, back: Tensor, sides: Tensor, size: int) -> Tensor:
@@ -123,8 +141,13 @@ def _around(pixel: Tensor, back: Tensor, sides: Tensor, size: int) -> Tensor:
     return torch.minimum((pixel - (back * sides).floor().long()).clamp(min=0), size - sides)
 
 
-def _square(delta: Tensor) -> Tensor:
-    return delta.square().sum((1, 2, 3), keepdim=True)
+def _square(delta: Tensor, dims: tuple[int, ...] = (1, 2, 3)) -> Tensor:
+    return delta.square().sum(dims, keepdim=True)
+
+
+def _unit(delta: Tensor, dims: tuple[int, ...] = (1, 2, 3)) -> Tensor:
+    """Of length 1; zero where it has none."""
+    return delta / _square(delta, dims).sqrt().clamp(min=TINY)
 
 
 PROPOSALS: dict[str, type[LinfSquares] | type[L2Squares]] = {"linf": LinfSquares, "l2": L2Squares}
