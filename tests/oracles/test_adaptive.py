@@ -137,3 +137,13 @@ def test_motion_is_the_overlap_of_the_masks_before_and_after() -> None:
     batch = Batch(images, LABELS, IDS, IDS, examples=N)
     assert (adaptive.motion(pruned, batch, images) == 1).all()
     assert (adaptive.motion(pruned, batch, 1 - images) == 0).all()
+
+
+def test_a_mask_that_is_empty_and_stays_so_has_not_moved() -> None:
+    images, never = (
+        pictures(),
+        PrunedModel(halves, lambda points, ids: 0 * brightness(points, ids), "own", Black(name="black")),
+    )
+    batch = Batch(images, LABELS, IDS, IDS, examples=N)
+    assert not never.mask(images, IDS).any()
+    assert (adaptive.motion(never, batch, 1 - images) == 1).all()

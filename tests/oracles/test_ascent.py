@@ -122,3 +122,18 @@ def test_a_gradient_is_that_of_each_image_alone(estimator: MeanOfDraws) -> None:
         one = slice(row, row + 1)
         alone, _ = estimator.gradient(network, images[one], labels[one], cross_entropy, draws)
         torch.testing.assert_close(grad[one], alone, atol=1e-7, rtol=1e-5)
+
+
+def test_a_loss_that_is_no_number_once_does_not_end_the_climb() -> None:
+    """The loss of the start overflows; the top lies inside the ball, so that only ever shorter steps come near it."""
+    images, labels = torch.full((1, 1, 2, 2), 0.5), torch.ones(1, dtype=torch.int64)
+    mask, asked = torch.ones(1, 1, 2, 2, dtype=torch.bool), []
+
+    def model(points: Tensor) -> Tensor:
+        score = (points - 0.47).square().sum((1, 2, 3)) + 1
+        asked.append(len(asked))
+        return torch.stack([torch.zeros_like(score), score * (torch.nan if asked[-1] == 1 else 1)], 1)
+
+    ball, draws = LinfBall(eps=0.1), Draws.of(np.arange(1), 0)
+    found = APGD(steps=100, loss="margin")(model, images, labels, ball=ball, mask=mask, draws=draws)
+    torch.testing.assert_close(found, torch.full_like(images, 0.47), atol=5e-3, rtol=0)

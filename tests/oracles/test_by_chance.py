@@ -17,6 +17,7 @@ from pixelprune.attacks.fresh import Fresh
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.mean import Mean, votes
 from pixelprune.attacks.narrowing import Budget, Counted
+from pixelprune.attacks.replayed import Replayed
 from pixelprune.attacks.stochastic.demanding import Demanding
 from pixelprune.attacks.stochastic.firm import Firm
 from pixelprune.attacks.threat import Threat
@@ -325,29 +326,11 @@ def by_luck(word: str) -> Mean:
     return Mean(lambda images, draws: draws.normal(2) - ahead, Fresh.of(Draws.of(IDS, word)), 1)
 
 
-class Given:
-    """Returns what it was given, whatever the model says."""
-
-    name = "given"
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        return {"name": self.name}
-
-    def narrow(self, index: Tensor) -> "Given":
-        return Given(self.points[index])
-
-    def __call__(self, model: Any, images: Tensor, labels: Tensor, **options: Any) -> Tensor:
-        return self.points
-
-
 def test_a_point_is_not_given_up_for_a_clean_image_that_was_lucky() -> None:
     """What judges a point has other draws than what judged the clean image: that one margin is larger says nothing."""
     images, points = pictures(), pictures() + 0.01
     labels = torch.zeros(N, dtype=torch.int64)
-    believed = Believed(Given(points), by_luck("judge"), 1)
+    believed = Believed(Replayed(points, unasked=True), by_luck("judge"), 1)
     found = believed(
         by_luck("search"), images, labels, ball=LinfBall(eps=EPS), mask=EVERYWHERE, draws=Draws.of(IDS, "attack")
     )
@@ -361,7 +344,7 @@ def test_the_harness_keeps_what_an_attack_on_answers_by_chance_returns(tmp_path:
     some = Batch(pictures(), torch.zeros(N, dtype=torch.int64), IDS, IDS, N)
     access = Access("defended", by_luck("verdict"), EVERYWHERE, climbed=by_luck("search"))
     threats = {"linf": Threat(eps=(EPS,))}
-    _, found = climb(some, access, threats, {"given": Given(points)}, seed=0, folder=tmp_path)
+    _, found = climb(some, access, threats, {"given": Replayed(points, unasked=True)}, seed=0, folder=tmp_path)
     right = margin(by_luck("verdict")(some.images), some.labels) <= 0
     torch.testing.assert_close(found["linf"], torch.where(right[:, None, None, None], points, some.images))
 

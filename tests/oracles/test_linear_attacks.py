@@ -18,6 +18,7 @@ from pixelprune.attacks.apgd_targeted import APGDTargeted
 from pixelprune.attacks.autoattack import AutoAttack
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
 from pixelprune.attacks.catalog import Attack
+from pixelprune.attacks.estimators import PLAIN
 from pixelprune.attacks.fab import FAB
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.fgsm import FGSM
@@ -25,7 +26,7 @@ from pixelprune.attacks.losses import cross_entropy, log_odds, margin
 from pixelprune.attacks.narrowing import Budget, Counted
 from pixelprune.attacks.noise import Noise
 from pixelprune.attacks.pgd import PGD
-from pixelprune.attacks.rays import RayS
+from pixelprune.attacks.rays import HALVINGS, RayS, _blocks
 from pixelprune.attacks.square import Square
 from pixelprune.draws import Draws
 
@@ -218,6 +219,52 @@ def test_rays_find_the_boundary_from_classes_alone_and_never_pass_the_optimum(ca
     model = Shifted(weight, 1.01 * reach - score)
     found = attack(model, images, labels, ball=ball, mask=mask, draws=streams(images))
     assert (margin(model(found), labels) < 0).all()
+
+
+def test_rays_go_on_turning_single_signs_until_their_queries_are_spent(case: Case) -> None:
+    """What a turn is worth depends on the others: one round over all signs is not the end."""
+    weight, images, mask, labels, _ = case
+    budget, queries = Budget(N), 1000
+    RayS(queries=queries)(
+        Counted(linear(weight, STANDS), budget), images, labels,
+        ball=LinfBall(eps=8 / 255), mask=mask, draws=streams(images),
+    )  # fmt: skip
+    assert ((budget.forward > queries) & (budget.forward <= queries + 1 + HALVINGS)).all()
+
+
+def test_blocks_of_rays_hold_each_open_sign_once_a_round_whatever_is_beside_them() -> None:
+    mask = torch.rand(3, 2, 3, 3, generator=torch.Generator().manual_seed(0)) < 0.5
+    mask[1].view(-1)[1:], mask[1, 0, 0, 0] = False, True
+    mask[2].view(-1)[3:] = False
+    together = [block for block, _ in zip(_blocks(mask), range(60))]
+    for number, own in enumerate(mask):
+        count, level, alone = int(own.sum()), 1, iter(_blocks(own[None]))
+        assert count > 0
+        seen = [block[number] for block in together if block[number].any()]
+        assert all(
+            torch.equal(one, other) for one, other in zip(seen, (b[0] for b, _ in zip(alone, range(60)) if b[0].any()))
+        )
+        while level < 2 * count:
+            round_, seen = seen[: min(level, count)], seen[min(level, count) :]
+            assert torch.equal(sum(round_), own)  # type: ignore[arg-type]
+            level *= 2
+        assert len(seen) >= count and torch.equal(sum(seen[:count]), own)  # type: ignore[arg-type]
+
+
+def test_an_estimator_that_draws_gets_the_streams_of_its_images(case: Case) -> None:
+    weight, images, mask, labels, _ = case
+    asked = []
+
+    class Noted:
+        def gradient(self, model, points, labels, loss, draws):
+            asked.append(draws.seeds)
+            return PLAIN.gradient(model, points, labels, loss, draws)
+
+    wrong = labels.clone()
+    wrong[::2] = 0  # already misclassified: left out
+    draws = streams(images)
+    FGSM()(linear(weight, STANDS), images, wrong, ball=BALLS[0], mask=mask, draws=draws, estimator=Noted())
+    assert torch.equal(asked[0], draws.narrow(torch.arange(1, N, 2)).seeds)
 
 
 class Shifted:

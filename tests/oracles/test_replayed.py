@@ -8,6 +8,7 @@ from torch import Tensor
 from pixelprune.attacks.balls import Ball, L2Ball, LinfBall
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.replayed import Replayed
+from pixelprune.attacks.transferred import Transferred
 from pixelprune.draws import Draws
 
 N, LABELS = 4, torch.ones(4, dtype=torch.int64)
@@ -44,3 +45,18 @@ def test_a_point_is_drawn_into_the_ball_and_the_mask(ball: Ball) -> None:
 def test_what_a_saved_result_depends_on_are_the_points() -> None:
     dumps = [Replayed(torch.full((1, 1, 2, 2), value)).model_dump(mode="json")["points"] for value in (0.0, 0.0, 0.1)]
     assert dumps[0] == dumps[1] != dumps[2]
+
+
+def test_a_model_that_answers_by_chance_is_not_asked() -> None:
+    """Points that it likes better than the images are returned too: their judge draws anew."""
+    images, mask = torch.full((N, 1, 2, 4), 0.5), torch.ones(N, 1, 2, 4, dtype=torch.bool)
+    mask[1, :, 0] = False
+    options = {"ball": LinfBall(eps=0.1), "mask": mask, "draws": Draws.of(np.arange(N), 0)}
+    found = Replayed(torch.ones(N, 1, 2, 4), unasked=True).narrow(torch.arange(N))(_silent, images, LABELS, **options)
+    torch.testing.assert_close(found, torch.where(mask, 0.6, 0.5))
+    away = Transferred(model, Replayed(torch.zeros(N, 1, 2, 4)), unasked=True).narrow(torch.arange(N))
+    torch.testing.assert_close(away(_silent, images, LABELS, **options), torch.where(mask, 0.4, 0.5))
+
+
+def _silent(images: Tensor) -> Tensor:
+    raise AssertionError("asked")

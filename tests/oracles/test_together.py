@@ -9,8 +9,10 @@ from pixelprune.attacks.ascent import ascend, muster, muster_for
 from pixelprune.attacks.balls import L2Ball, LinfBall
 from pixelprune.attacks.estimators import PLAIN
 from pixelprune.attacks.fab import FAB
+from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.losses import Towards, margin, margin_to
 from pixelprune.attacks.narrowing import Budget, Counted, Model
+from pixelprune.attacks.replayed import Replayed
 from pixelprune.attacks.square import Square
 from pixelprune.attacks.targets import Goal
 from pixelprune.attacks.twin import Twin
@@ -116,6 +118,49 @@ def test_fab_believes_the_model_and_not_its_copy(offset: float, error: float) ->
     if offset == 0 or error:
         reach = 2 * ball.eps * weight.abs().sum()
         assert torch.equal(after > 0, before + reach > 0), "every image within reach falls"
+
+
+def test_fab_asks_the_model_about_a_boundary_that_its_copy_sees_just_outside_the_ball() -> None:
+    """The copy's lies 4 % beyond it, the model's 2 % inside; the clean margins are far above the copy's error."""
+    rng = torch.Generator().manual_seed(0)
+    weight, images = torch.randn(48, generator=rng), 0.4 + 0.2 * torch.rand(N, 3, 4, 4, generator=rng)
+    ball = LinfBall(eps=0.02)
+    clean, reach = images.flatten(1) @ weight, ball.eps * weight.abs().sum()
+
+    def shifted(share: float) -> Model:
+        """Right by this share of what the ball can take from an image."""
+
+        def model(points: Tensor) -> Tensor:
+            score = points.flatten(1) @ weight - clean + share * reach
+            return torch.stack([torch.full_like(score, 50.0), 50 + score], 1)
+
+        return model
+
+    labels, mask = torch.ones(N, dtype=torch.int64), torch.ones(N, 1, 4, 4, dtype=torch.bool)
+    error = 0.1 * float(reach) / 50
+    found = FAB(steps=10)(
+        Twin(shifted(0.98), shifted(1.04), error), images, labels, ball=ball, mask=mask, draws=Draws.of(np.arange(N), 0)
+    )
+    assert (margin(shifted(0.98)(found), labels) > 0).all()
+
+
+def test_what_one_attack_proved_on_the_model_is_kept_whatever_its_copy_says() -> None:
+    images, labels = torch.full((2, 1, 2, 2), 0.5), torch.zeros(2, dtype=torch.int64)
+    mask, ball, draws = torch.ones(2, 1, 2, 2, dtype=torch.bool), LinfBall(eps=0.1), Draws.of(np.arange(2), 0)
+
+    def brighter(sign: float) -> Model:
+        """Wrong where the mean is larger, or smaller, than one half by more than 0.05."""
+
+        def model(points: Tensor) -> Tensor:
+            score = sign * (points.mean((1, 2, 3)) - 0.5) - 0.05
+            return torch.stack([torch.zeros_like(score), score], 1)
+
+        return model
+
+    twin = Twin(brighter(1), brighter(-1), 0.0)
+    bright, dark = (Replayed(torch.full((2, 1, 2, 2), value), unasked=True) for value in (0.59, 0.46))
+    found = in_turn([(bright, draws), (dark, draws)], twin, images, labels, ball=ball, mask=mask)
+    torch.testing.assert_close(found, bright.points)
 
 
 @pytest.mark.parametrize("error", [0.0, 0.2])

@@ -109,7 +109,7 @@ def ascend(
             rises += now > value
         value, better = now, now > best
         wide = better.view(-1, 1, 1, 1)
-        best = torch.maximum(best, now)
+        best = torch.where(better, now, best)  # a loss that is no number is no best one
         best_points, best_grad = torch.where(wide, points, best_points), torch.where(wide, grad, best_grad)
         if step in checks:
             enough = rises > RISES * (step - last_check)

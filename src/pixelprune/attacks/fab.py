@@ -20,7 +20,7 @@ from pixelprune.attacks.losses import margin, margin_to
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.plane import onto_plane
 from pixelprune.attacks.targets import goals_of
-from pixelprune.attacks.twin import exactly, roughly, unsure
+from pixelprune.attacks.twin import error, exactly, roughly, unsure
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -55,20 +55,25 @@ class FAB(Options):
         With a copy of a model, twice that for images that the copy leaves so near the boundary that it could err there.
         """
         worst, exact = Worst(model, images, labels, mask), exactly(model)
+        scale = worst.logits.abs().amax(1)
+        # Where the copy puts the boundary farther out than the model does: by its error over the slope, which is the
+        # clean margin over the distance.
+        beyond = (error(model) * scale / worst.margins.abs().clamp(min=TINY)).clamp(max=1)
         for goals in goals_of(worst, labels, self.targets, draws):
             party = muster_for(roughly(model), margin_to, goals, images, labels, mask)
-            self._approach(party, exact, worst, ball, estimator)
-        scale = worst.logits.abs().amax(1)
+            self._approach(party, exact, worst, ball, estimator, reach=ball.eps * (1 + beyond))
         for goals in goals_of(worst, labels, self.targets, draws):
             near = unsure(model, worst.margins, scale)
             left = [replace(goal, index=goal.index[near[goal.index]]) for goal in goals]
             if len(left[0].index):
                 party = muster_for(exact, margin_to, left, images, labels, mask)
-                self._approach(party, exact, worst, ball, estimator)
+                self._approach(party, exact, worst, ball, estimator, reach=torch.full_like(scale, ball.eps))
         return worst.points
 
-    def _approach(self, party: Party, exact: Model, worst: Worst, ball: Ball, estimator: Estimator) -> None:
-        """exact: of the whole batch; it judges the points inside the ball."""
+    def _approach(
+        self, party: Party, exact: Model, worst: Worst, ball: Ball, estimator: Estimator, *, reach: Tensor
+    ) -> None:
+        """exact: of the whole batch; it judges the points that are not farther than reach (N,), drawn into the ball."""
         points = party.images
         for _ in range(self.steps):
             grad, logits = estimator.gradient(party.model, points, party.labels, party.loss, party.draws)
@@ -76,7 +81,7 @@ class FAB(Options):
             with torch.no_grad():
                 margins = margin(party.model(points), party.labels)
             delta = points - party.images
-            near = ball.length(delta) <= ball.eps
+            near = ball.length(delta) <= reach[party.index]
             if near.any():
                 index, candidates = party.index[near], inside(party.images[near], delta[near], ball)
                 with torch.no_grad():

@@ -43,7 +43,7 @@ class FGSM(Options):
         if len(index) == 0:
             return worst.points
         model, images, labels, mask = narrow(model, index), images[index], labels[index], mask[index]
-        grad, _ = estimator.gradient(model, images, labels, log_odds, draws)
+        grad, _ = estimator.gradient(model, images, labels, log_odds, draws.narrow(index))
         points = inside(images, ball.eps * ball.steepest(usable(grad, images, mask)), ball)
         with torch.no_grad():
             worst.see(index, points, margin(model(points), labels))

@@ -14,6 +14,7 @@ from pixelprune.attacks.diary import NO_DIARY, Diary, remembered
 from pixelprune.attacks.estimators import PLAIN, Estimator
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
+from pixelprune.attacks.twin import exactly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 
@@ -38,7 +39,7 @@ def in_turn(
             ball=ball, mask=mask[index], draws=draws.narrow(index), estimator=estimator,
         ))  # fmt: skip
         with torch.no_grad():
-            worst.see(index, points, margin(part(points), labels[index]))
+            worst.see(index, points, margin(exactly(part)(points), labels[index]))  # what one proved on the model stays
         diary.ended(number, len(worst.standing))
     return worst.points
 

@@ -25,6 +25,7 @@ from pixelprune.attacks.in_turn import in_turn
 from pixelprune.attacks.losses import margin
 from pixelprune.attacks.narrowing import Model, narrow
 from pixelprune.attacks.square import Square
+from pixelprune.attacks.twin import exactly
 from pixelprune.attacks.worst import Worst
 from pixelprune.draws import Draws
 from pixelprune.options import Options
@@ -79,7 +80,7 @@ class Max(Options):
             remembered(diary, parts, images, partial(Fast(), model, images, labels, **options)),
         ):
             with torch.no_grad():
-                worst.see(everyone, points, margin(model(points), labels))
+                worst.see(everyone, points, margin(exactly(model)(points), labels))
         diary.ended(parts, len(worst.standing))
         index = worst.standing
         if len(index):
@@ -90,7 +91,7 @@ class Max(Options):
                 ball=ball, mask=mask[index], estimator=estimator, diary=Later(diary, parts + 1),
             )  # fmt: skip
             with torch.no_grad():
-                worst.see(index, points, margin(part(points), labels[index]))
+                worst.see(index, points, margin(exactly(part)(points), labels[index]))
         return worst.points
 
     def keeping(self, diary: Diary) -> Callable[..., Tensor]:

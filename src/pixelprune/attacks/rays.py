@@ -88,14 +88,15 @@ class RayS(Options):
 def _blocks(mask: Tensor) -> Iterator[Tensor]:
     """Which coordinates are turned together, bool (N, C, H, W): all open ones, then halves, quarters, down to one.
 
-    Nothing is open where an image has fewer pixels than there are parts, or is through with its own.
+    Then one by one again, without an end: each turn may have made another one worth its while. Nothing is open where an
+    image has fewer pixels than there are parts.
     """
-    count = mask.flatten(1).sum(1)
+    count = mask.flatten(1).sum(1).clamp(min=1).view(-1, 1, 1, 1)
     place = (mask.flatten(1).cumsum(1) - 1).view(mask.shape)
-    parts = 1
-    while parts < 2 * int(count.max()):
-        part = torch.div(place * parts, count.view(-1, 1, 1, 1), rounding_mode="floor")
-        halved = (parts < 2 * count).view(-1, 1, 1, 1)  # what others of the batch are still halved for is not asked
-        for number in range(parts):
-            yield (part == number) & mask & halved
-        parts *= 2
+    most = 2 ** count.double().log2().ceil().long()  # the first power of two that leaves none together
+    parts = torch.ones_like(most)
+    while True:
+        part = torch.div(place * parts, count, rounding_mode="floor")
+        for number in range(int(parts.max())):
+            yield (part == number % parts) & mask  # an image of few pixels is gone through several times
+        parts = torch.minimum(2 * parts, most)

@@ -1,7 +1,7 @@
 """Points that were found elsewhere, tried again: on another model, in another access, in a smaller ball."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,13 +21,15 @@ class Replayed:
 
     points: Tensor
     name: str = "replayed"
+    unasked: bool = False
+    """The model answers by chance: the points are returned whatever it says of them, since their judge draws anew."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """What a saved result depends on: the points themselves."""
         return {"name": self.name, "points": hashlib.sha256(self.points.cpu().numpy().tobytes()).hexdigest()}
 
     def narrow(self, index: Tensor) -> "Replayed":
-        return Replayed(self.points[index], self.name)
+        return replace(self, points=self.points[index])
 
     def __call__(
         self,
@@ -42,8 +44,11 @@ class Replayed:
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        A point outside the ball or the mask is drawn into it. Passes: 2 forward an image, 1 for one that is wrong.
+        A point outside the ball or the mask is drawn into it. Passes: 2 forward an image, 1 for one that is wrong; none
+        where the model is not asked.
         """
+        if self.unasked:
+            return inside(images, (self.points - images) * mask, ball)
         worst = Worst(model, images, labels, mask)
         index = worst.standing
         if len(index):

@@ -3,7 +3,7 @@
 Source: Papernot et al., "Practical Black-Box Attacks against Machine Learning", ASIA CCS 2017, arXiv:1602.02697.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,12 +25,14 @@ class Transferred:
     source: Model
     attack: Attack
     name: str = "transferred"
+    unasked: bool = False
+    """The model answers by chance: the points are returned whatever it says of them, since their judge draws anew."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         return {"name": self.name, "attack": self.attack.model_dump(mode=mode)}
 
     def narrow(self, index: Tensor) -> "Transferred":
-        return Transferred(narrow(self.source, index), self.attack, self.name)
+        return replace(self, source=narrow(self.source, index))
 
     def __call__(
         self,
@@ -45,8 +47,13 @@ class Transferred:
     ) -> Tensor:
         """Adversarial images, float32 (N, C, H, W) in [0, 1]; shapes and guarantees as in PGD.
 
-        Passes: 2 forward an image, 1 for one that is wrong. Those on the source are not counted.
+        Passes: 2 forward an image, 1 for one that is wrong; none where the model is not asked. Those on the source are
+        not counted.
         """
+        if self.unasked:
+            return self.attack(
+                self.source, images, labels, ball=ball, mask=mask, draws=draws, estimator=estimator
+            )  # fmt: skip
         worst = Worst(model, images, labels, mask)
         index = worst.standing
         if len(index):

@@ -81,6 +81,11 @@ def settled(
     return points
 
 
+def error(model: Model) -> float:
+    """Of a difference of two logits of the copy, as a share of the image's largest logit; 0 where there is no copy."""
+    return model.error if isinstance(model, Twin) else 0.0
+
+
 def unsure(model: Model, margins: Tensor, scale: Tensor) -> Tensor:
     """bool (N,): whose margins are so small that the copy could have the wrong sign; scale: of their logits, (N,)."""
-    return margins.abs() < (model.error if isinstance(model, Twin) else 0) * scale
+    return margins.abs() < error(model) * scale

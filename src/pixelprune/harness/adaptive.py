@@ -81,9 +81,13 @@ def ways(straight: Pipeline, smooth: Rank, steps: int, queries: int) -> list[tup
 
 
 def motion(pruned: PrunedModel, batch: Batch, points: Tensor) -> Tensor:
-    """How much of the mask stays under these points (N, C, H, W): intersection over union, float32 (N,)."""
+    """How much of the mask stays under these points (N, C, H, W): intersection over union, float32 (N,).
+
+    1 where the mask is empty and stays so.
+    """
     before, after = (pruned.mask(images, batch.ids).flatten(1) for images in (batch.images, points))
-    return (before & after).sum(1) / (before | after).sum(1).clamp(min=1)
+    both, either = (before & after).sum(1), (before | after).sum(1)
+    return torch.where(either > 0, both / either.clamp(min=1), 1.0)
 
 
 def _worse(model: Pipeline, labels: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -64,8 +64,12 @@ def measure(
         attacks: dict[str, Attack] = {
             name: _believed(search, STEP, pruned, batch, seed, f"judge {name}") for name, search in searches.items()
         }
-        attacks["transferred"] = Transferred(full, APGD(steps=steps))
-        attacks |= {f"replayed_{access}": Replayed(points) for (access, of), points in replayed.items() if of == key}
+        attacks["transferred"] = Transferred(full, APGD(steps=steps), unasked=True)
+        attacks |= {
+            f"replayed_{access}": Replayed(points, unasked=True)
+            for (access, of), points in replayed.items()
+            if of == key
+        }
         points, margins = batch.images, np.full(len(batch), -np.inf)
         for name, attack in attacks.items():
             access = _access(pruned, batch, seed, name)
