@@ -11,7 +11,7 @@ python stages/attack.py STRATEGY TRAINING SEED
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, closure, parallel, params, pruned, runtime, selecting, state
+from pixelprune import artifacts, cli, closure, parallel, params, pruned, runtime, selecting, stage, state
 from pixelprune.attacks.catalog import Attack
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
@@ -48,7 +48,7 @@ def main(strategy: str, training: str, seed: str) -> None:
     name = state.fingerprint(
         files=[state.file_digest(path) for path in inputs], images=settings.images, code=closure.digest(run.sources()),
     )  # fmt: skip
-    with cli.timed(f"attack@{strategy}-{training}-{seed}"), state.locked(name, out) as folder:
+    with stage.running(f"attack@{strategy}-{training}-{seed}", out), state.locked(name) as folder:
         with parallel.written_once(out) as place:
             card = run.evaluate(job, split.load(Path("data/raw"), "test"), place, folder, device)
             card |= {"strategy": strategy, "training": training, "seed": params.seed(seed)}

@@ -11,7 +11,7 @@ python stages/attack_defended.py TRAINING SEED DEFENSE
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, closure, defending, params, runtime, sampling, selecting, state
+from pixelprune import artifacts, cli, closure, defending, params, runtime, sampling, selecting, stage, state
 from pixelprune.attacks.fast import Fast
 from pixelprune.attacks.threat import Threat
 from pixelprune.corruptions.catalog import CORRUPTIONS
@@ -46,7 +46,7 @@ def main(training: str, seed: str, defense: str) -> None:
     networks = closure.digest(closure.closure(Path(selecting.__file__)))
     name = state.fingerprint(files=[state.file_digest(path) for path in inputs], networks=networks)
     out = Path("results_defended") / run / defense
-    with cli.timed(f"attack_defended@{training}-{seed}-{defense}"), state.locked(name, out) as place:
+    with stage.running(f"attack_defended@{training}-{seed}-{defense}", out), state.locked(name) as place:
         card = defended.evaluate(job, batch, out, place)
         artifacts.save_json(out / "card.json", card | {"facts": own.facts})
     print(f"attack_defended {training} {seed} {defense}: {len(card['ways'])} ways, {len(batch)} images")

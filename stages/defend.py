@@ -8,20 +8,21 @@ python stages/defend.py TRAINING SEED DEFENSE
 
 from pathlib import Path
 
-from pixelprune import cli, defending, params, runtime
+from pixelprune import cli, defending, params, runtime, stage
 from pixelprune.defenses.catalog import Defense
 
 
 def main(training: str, seed: str, defense: str) -> None:
     runtime.prepare()
     run = Path("none", training, seed)
-    with cli.timed(f"defend@{training}-{seed}-{defense}"):
+    out = Path("defended") / run / defense
+    with stage.running(f"defend@{training}-{seed}-{defense}", out):
         card = defending.learn(
             params.load(f"defenses.{defense}", Defense),
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned/none"),
             model=Path("models") / run,
-            out=Path("defended") / run / defense,
+            out=out,
             seed=params.seed(seed),
             device=runtime.device(),
         )

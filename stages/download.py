@@ -7,14 +7,14 @@ python stages/download.py
 
 from pathlib import Path
 
-from pixelprune import cli, params
+from pixelprune import cli, params, stage
 from pixelprune.datasets import split
 from pixelprune.datasets.catalog import Dataset
 
 
 def main() -> None:
     dataset = params.load("dataset", Dataset)
-    with cli.timed("download"):
+    with stage.running("download", Path("data/raw")):
         train, test, card = dataset.read(cli.progress)
         split.save(Path("data/raw"), train, test, card)
     print(f"download: {card['name']}, {len(card['classes'])} classes, {len(train.ids)} / {len(test.ids)} images")

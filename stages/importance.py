@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pixelprune import artifacts, cli, params, runtime, selecting
+from pixelprune import artifacts, cli, params, runtime, selecting, stage
 from pixelprune.datasets import split
 from pixelprune.maps.catalog import Map
 
@@ -24,7 +24,7 @@ def main(key: str) -> None:
     device = runtime.device()
     entry = params.load(f"maps.{key}", Map)
     folder = Path("data/maps", key)
-    with cli.timed(f"importance@{key}"):
+    with stage.running(f"importance@{key}", folder):
         selector = selecting.fit(entry, split.load(Path("data/raw"), "train"))
         for name in ("train", "test"):
             data = split.load(Path("data/raw"), name)

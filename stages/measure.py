@@ -9,7 +9,7 @@ python stages/measure.py STRATEGY TRAINING SEED MEASURE
 
 from pathlib import Path
 
-from pixelprune import cli, measuring, params, runtime
+from pixelprune import cli, measuring, params, runtime, stage
 from pixelprune.attacks.threat import Threat
 from pixelprune.measures.catalog import Measure
 
@@ -18,14 +18,15 @@ def main(strategy: str, training: str, seed: str, measure: str) -> None:
     runtime.prepare()
     run = Path(strategy, training, seed)
     what = f"measure {strategy} {training} {seed} {measure}"
-    with cli.timed(f"measure@{strategy}-{training}-{seed}-{measure}"):
+    out = Path("measures") / run / measure
+    with stage.running(f"measure@{strategy}-{training}-{seed}-{measure}", out):
         found = measuring.measure(
             params.load(f"measures.{measure}", Measure),
             next(iter(params.load("threats", dict[str, Threat]).values())),
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned", strategy),
             model=Path("models") / run,
-            out=Path("measures") / run / measure,
+            out=out,
             seed=params.seed(seed),
             device=runtime.device(),
             tell=cli.teller(what),

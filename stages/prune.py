@@ -11,7 +11,7 @@ python stages/prune.py STRATEGY
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, params, pruned, pruning, runtime, selecting
+from pixelprune import artifacts, cli, params, pruned, pruning, runtime, selecting, stage
 from pixelprune.datasets import split
 from pixelprune.models.catalog import Network
 from pixelprune.pruning import Strategy
@@ -23,7 +23,7 @@ def main(key: str) -> None:
     runtime.prepare()
     strategy = params.load(f"strategies.{key}", Strategy)
     source, folder = Path("data/maps", strategy.map), Path("data/pruned", key)
-    with cli.timed(f"prune@{key}"):
+    with stage.running(f"prune@{key}", folder):
         data = {name: split.load(Path("data/raw"), name) for name in ("train", "test")}
         masks = {name: pruning.keep_mask(pruned.load_map(source / f"{name}.npy"), strategy.keep) for name in data}
         for name, mask in masks.items():

@@ -10,13 +10,13 @@ python stages/report.py
 
 from pathlib import Path
 
-from pixelprune import cli, orphans, params
+from pixelprune import cli, orphans, params, stage
 from pixelprune.reporting import collect, lineage, write
 
 
 def main() -> None:
     values = params.read()
-    with cli.timed("report"):
+    with stage.running("report", Path("report")):
         study = {key: params.section(values, key) for key in ("strategies", "trainings", "seeds", "threats", "ladder")}
         removed = orphans.remove(Path("."), values)
         if removed:

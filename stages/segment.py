@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelprune import artifacts, cli, closure, params, runtime, selecting, surrogate
+from pixelprune import artifacts, cli, closure, params, runtime, selecting, stage, surrogate
 from pixelprune.datasets import split
 from pixelprune.datasets.split import Split
 from pixelprune.errors import DataError
@@ -27,7 +27,7 @@ def main(key: str) -> None:
     runtime.prepare()
     segmenter = params.load(f"segmenters.{key}", Segmenter)
     folder = Path("data/segments", key)
-    with cli.timed(f"segment@{key}"):
+    with stage.running(f"segment@{key}", folder):
         data = {name: split.load(Path("data/raw"), name) for name in ("train", "test")}
         if segmenter.oracle and data["train"].masks is None:
             raise DataError(f"segmenters.{key}: the data set has no annotated masks for {segmenter.name} to use")

@@ -10,7 +10,7 @@ python stages/train.py STRATEGY TRAINING SEED
 from functools import partial
 from pathlib import Path
 
-from pixelprune import cli, parallel, params, runtime
+from pixelprune import cli, parallel, params, runtime, stage
 from pixelprune.models.catalog import Network
 from pixelprune.training import pretrained, run
 from pixelprune.training.catalog import Training
@@ -19,10 +19,8 @@ from pixelprune.training.catalog import Training
 def main(strategy: str, training: str, seed: str) -> None:
     parallel.start()
     runtime.prepare()
-    with (
-        cli.timed(f"train@{strategy}-{training}-{seed}"),
-        parallel.written_once(Path("models", strategy, training, seed)) as out,
-    ):
+    goal = Path("models", strategy, training, seed)
+    with stage.running(f"train@{strategy}-{training}-{seed}", goal), parallel.written_once(goal) as out:
         network, entry = params.load("network", Network), params.load(f"trainings.{training}", Training)
         given = isinstance(entry, pretrained.Pretrained)
         work = partial(pretrained.take, entry) if given else partial(run.train, network, entry)

@@ -9,7 +9,7 @@ python stages/transfer.py
 
 from pathlib import Path
 
-from pixelprune import artifacts, cli, orphans, params, runtime
+from pixelprune import artifacts, cli, orphans, params, runtime, stage
 from pixelprune.attacks.threat import Threat
 from pixelprune.harness import transfer
 
@@ -19,7 +19,7 @@ def main() -> None:
     values = params.read()
     axes = [params.section(values, key) for key in ("strategies", "trainings", "seeds")]
     places = [f"{strategy}/{training}/{seed}" for strategy in axes[0] for training in axes[1] for seed in axes[2]]
-    with cli.timed("transfer"):
+    with stage.running("transfer", Path("transfer")):
         orphans.remove(Path("."), values)
         rows, checks = transfer.measure(places, params.load("threats", dict[str, Threat]), runtime.device())
         artifacts.save_table(Path("transfer/rows.parquet"), rows)

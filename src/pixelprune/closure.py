@@ -49,6 +49,14 @@ def digest(paths: Iterable[Path], source: Path = SOURCE) -> str:
     return total.hexdigest()
 
 
+def alike(one: bytes, other: bytes) -> bool:
+    """Whether two Python files do the same: comments, docstrings and layout do not count. False for what is no Python."""
+    try:
+        return _meaning(ast.parse(one)) == _meaning(ast.parse(other))
+    except (SyntaxError, ValueError):
+        return False
+
+
 # A process asks for the closures of many files that share most of theirs, so each is read once, or when it has changed.
 
 

@@ -48,7 +48,7 @@ def learn(
         code=closure.digest(closure.closure(Path(inspect.getfile(type(defense)))) | closure.closure(Path(__file__))),
         device=[device.type, runtime.computes_bfloat16(device)],
     )  # fmt: skip
-    with state.locked(name, out) as folder:
+    with state.locked(name) as folder:
         lesson = Lesson(
             images=trained.train.images,
             labels=trained.train.labels,

@@ -15,6 +15,8 @@ __all__ = ["FILE", "load", "near", "read", "section", "seed", "to_fix", "validat
 T = TypeVar("T")
 
 FILE = Path("params.yaml")
+_asked: dict[tuple[Path, str], Any] = {}
+"""What was found, by file and entry: a stage looks at its end whether it still stands there."""
 IN_MEMORY = '"<unicode string>", '
 """What YAML calls the text whose file our message names."""
 
@@ -57,7 +59,27 @@ def section(values: dict[str, Any], entry: str, path: Path = FILE) -> Any:
             names = sorted(map(str, node)) if isinstance(node, dict) else []
             raise ParamsError(f"{path}: no {entry}; {here} has: {', '.join(names) or 'no entries'}{near(key, names)}")
         node = node[key]
+    _asked[path.absolute(), entry] = node
     return node
+
+
+def edited() -> list[str]:
+    """The entries of this folder's params.yaml that this process has asked for and that have another value now."""
+    own = {entry: value for (path, entry), value in _asked.items() if path == FILE.absolute()}
+    found = []
+    for entry, value in own.items():
+        try:
+            same = section(read(), entry) == value
+        except ParamsError:
+            same = False
+        if not same:
+            found.append(f"{FILE}: {entry}")
+    return found
+
+
+def forget() -> None:
+    """What this process has asked for: nothing, as at its start."""
+    _asked.clear()
 
 
 def seed(word: str) -> int:

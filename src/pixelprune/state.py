@@ -7,19 +7,16 @@ of the study. Whoever begins work names in its fingerprint all that it depends o
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 
-from pixelprune import parallel
+from pixelprune import locks, parallel
 from pixelprune.errors import ArtifactError
-
-FOLDER = Path(".pixelprune/state")
+from pixelprune.locks import FOLDER
 
 
 def fingerprint(**parts: Any) -> str:
@@ -38,43 +35,20 @@ def file_digest(path: Path) -> str:
 
 
 @contextmanager
-def locked(name: str, out: Path, wait: float = 600) -> Iterator[Path]:
-    """The state folder of a piece of work that ends in the folder `out`, held by this process, or by the first of those
-    that share a stage.
+def locked(name: str) -> Iterator[Path]:
+    """The state folder of a piece of work, held by this process, or by the first of those that share a stage.
 
-    A stage whose dvc was killed may still be running, maybe with other params: then we say so, and wait for it at most
-    `wait` seconds. Else it would write its results over ours.
+    Who comes second waits until the first is done: it is the same work.
     """
     folder = FOLDER / name
     if not parallel.first():
         parallel.wait()
         yield folder
         return
-    try:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be written ({error.strerror}).") from None
-    with _held(out.as_posix().replace("/", "-"), out, wait), _held(name, folder, wait):
+    with locks.held(name, folder, wait=None):  # beside the folder: who is done may remove that
         folder.mkdir(exist_ok=True)
         parallel.wait()
         yield folder
-
-
-@contextmanager
-def _held(name: str, what: Path, wait: float) -> Iterator[None]:
-    lock = filelock.FileLock(FOLDER / f"{name}.lock")  # beside the folder: who is done may remove that
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        print(f"  another process is at this very work ({what}); waiting for it", file=sys.stderr)
-        try:
-            lock.acquire(timeout=wait)
-        except filelock.Timeout:
-            raise ArtifactError(f"{what}: still held after {wait:.0f} s. End that process, then run again.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def forget(folder: Path) -> None:

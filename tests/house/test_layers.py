@@ -11,7 +11,7 @@ LAYER = {
     "errors": -1,
     "options": 0, "mistakes": 0, "sampling": 0, "parallel": 0,
     "params": 1, "artifacts": 1, "cli": 1, "closure": 1, "compat": 1, "runtime": 1, "state": 1, "draws": 1,
-    "orphans": 1, "global_state": 1,
+    "orphans": 1, "global_state": 1, "locks": 0, "stage": 2,
     "datasets": 2, "segmenters": 2, "maps": 2, "fills": 2, "models": 2, "attacks": 2, "corruptions": 2, "evaluation": 2,
     "pruning": 3, "surrogate": 3,
     "pruned": 4, "selecting": 4,

@@ -10,7 +10,6 @@ import torch
 from pixelprune import state
 from pixelprune.errors import ArtifactError
 
-OUT = Path("results/none")
 PARTS = {"files": ["a", "b"], "seed": 0, "options": {"steps": 10, "eps": 0.1}}
 
 
@@ -50,45 +49,22 @@ def test_the_digest_of_a_file(tmp_path: Path) -> None:
 
 def test_the_folder_is_kept_until_it_is_forgotten(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with state.locked("work", OUT) as folder:
+    with state.locked("work") as folder:
         assert folder == Path(".pixelprune/state/work")
         (folder / "part").write_bytes(b"done")
-    with state.locked("work", OUT) as folder:
+    with state.locked("work") as folder:
         assert (folder / "part").read_bytes() == b"done"
         state.forget(folder)
     assert not folder.exists()
     state.forget(folder)
 
 
-def test_a_second_holder_says_that_it_waits_and_gives_up(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(tmp_path)
-    with state.locked("work", OUT):
-        with pytest.raises(ArtifactError) as error, state.locked("work", OUT, wait=0.2):
-            pytest.fail("held twice")
-        with pytest.raises(ArtifactError), state.locked("the same with other params", OUT, wait=0.2):
-            pytest.fail("two write one folder")
-        with state.locked("other work", Path("results/other"), wait=0):
-            pass
-    assert str(error.value) == f"{OUT}: still held after 0 s. End that process, then run again."
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == 2 * f"  another process is at this very work ({OUT}); waiting for it\n"
-
-
-def test_work_that_ends_in_two_folders_is_done_once(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(tmp_path)
-    same = Path("results/same")
-    with state.locked("work", OUT), pytest.raises(ArtifactError) as error, state.locked("work", same, wait=0.2):
-        pytest.fail("held twice")
-    assert str(error.value).startswith(".pixelprune/state/work: still held")
-
-
-def test_a_second_holder_gets_it_when_the_first_is_done(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_who_comes_second_says_so_and_gets_it_when_the_first_is_done(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     held, order = threading.Event(), []
 
     def first() -> None:
-        with state.locked("work", OUT):
+        with state.locked("work"):
             held.set()
             threading.Event().wait(0.3)
             order.append("first")
@@ -96,18 +72,22 @@ def test_a_second_holder_gets_it_when_the_first_is_done(tmp_path: Path, monkeypa
     thread = threading.Thread(target=first)
     thread.start()
     assert held.wait(10)
-    with state.locked("work", OUT, wait=10):
+    with state.locked("other work"):
+        assert order == []
+    with state.locked("work"):
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
-    assert "waiting for it" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "  another process is at this very work (.pixelprune/state/work); waiting for it\n"
 
 
 def test_an_error_inside_releases_the_folder(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(KeyError), state.locked("work", OUT):
+    with pytest.raises(KeyError), state.locked("work"):
         raise KeyError
-    with state.locked("work", OUT, wait=0):
+    with state.locked("work"):
         pass
     assert capsys.readouterr().err == ""
 
@@ -115,6 +95,6 @@ def test_an_error_inside_releases_the_folder(tmp_path: Path, monkeypatch, capsys
 def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".pixelprune").write_bytes(b"")
-    with pytest.raises(ArtifactError) as error, state.locked("work", OUT):
+    with pytest.raises(ArtifactError) as error, state.locked("work"):
         pytest.fail("there is no folder")
-    assert str(error.value) == ".pixelprune/state/work: cannot be written (Not a directory)."
+    assert str(error.value) == ".pixelprune/state: cannot be written (Not a directory)."

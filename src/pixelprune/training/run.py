@@ -55,7 +55,7 @@ def train(
         code=closure.digest(sources(network, training)),
         device=[device.type, task.bfloat16, parallel.count()],
     )
-    with state.locked(name, out) as folder:
+    with state.locked(name) as folder:
         outcome = loop.train(model, task, folder, each_epoch=lambda line: print(f"  {line}", flush=True))
         card = described(network, training, model, strategy, classes, seed) | {
             "best_epoch": outcome.best_epoch,
