@@ -18,9 +18,7 @@ def main() -> None:
     values = params.read()
     with stage.running("report", Path("report")):
         study = {key: params.section(values, key) for key in ("strategies", "trainings", "seeds", "threats", "ladder")}
-        removed = orphans.remove(Path("."), values)
-        if removed:
-            print(f"  removed, as {params.FILE} does not name them: {', '.join(map(str, removed))}")
+        orphans.remove(Path("."), values)
         results = collect.read(
             Path("."),
             **study,

@@ -50,7 +50,7 @@ def digest(paths: Iterable[Path], source: Path = SOURCE) -> str:
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Whether two Python files do the same: comments, docstrings and layout do not count. False for what is no Python."""
+    """Whether two Python files do the same but for comments, docstrings and layout. False where one is no Python."""
     try:
         return _meaning(ast.parse(one)) == _meaning(ast.parse(other))
     except (SyntaxError, ValueError):

@@ -13,9 +13,9 @@ SECTIONS = ("strategies", "trainings", "seeds", "segmenters", "defenses", "measu
 
 
 def remove(root: Path, named: Mapping[str, Collection[str | int]]) -> list[Path]:
-    """Removes what no key names from the folders that later stages read as a whole. Returns the removed folders.
+    """Removes runs that no key names from the folders that later stages read as a whole. Returns the removed folders.
 
-    named: the keys of each of SECTIONS.
+    named: the keys of each of SECTIONS. What holds anything else, such as weights of somebody's own, is left alone.
     """
     of = {section: {str(key) for key in named.get(section, ())} for section in SECTIONS}
     runs = [of["strategies"], of["trainings"], of["seeds"]]
@@ -27,7 +27,10 @@ def remove(root: Path, named: Mapping[str, Collection[str | int]]) -> list[Path]
         "results_defended": [*runs, of["defenses"]],
         "measures": [*runs, of["measures"]],
     }
-    return [removed for folder, axes in folders.items() for removed in _remove(root / folder, axes)]
+    removed = [run for folder, axes in folders.items() for run in _remove(root / folder, axes)]
+    if removed:
+        print(f"  removed, as params.yaml does not name them: {', '.join(map(str, removed))}")
+    return removed
 
 
 def _remove(folder: Path, axes: list[set[str]]) -> list[Path]:
@@ -36,8 +39,16 @@ def _remove(folder: Path, axes: list[set[str]]) -> list[Path]:
         if not child.is_dir() or child.is_symlink():
             continue
         if child.name not in axes[0]:
-            shutil.rmtree(child)
-            removed.append(child)
+            if _is_ours(child, len(axes) - 1):
+                shutil.rmtree(child)
+                removed.append(child)
         elif len(axes) > 1:
             removed += _remove(child, axes[1:])
     return removed
+
+
+def _is_ours(folder: Path, depth: int) -> bool:
+    """Whether it holds nothing but runs, so many folders below, which are known by the JSON that every stage writes."""
+    runs = list(folder.glob("/".join(["*"] * depth))) if depth else [folder]
+    ours = {path for run in runs if any(run.glob("*.json")) for path in run.rglob("*")}
+    return all(path.is_dir() or path in ours for path in folder.rglob("*"))

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -31,7 +32,9 @@ def start() -> None:
         raise SystemExit(_start_all(int(wanted)))
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         # What is counted lies on the CPU, also where models do not: nccl knows accelerators alone.
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        # Who has no chunk to do waits for those who have: as long as it takes.
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(days=30))
         if not first():
             sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (open to the end)
 
@@ -50,8 +53,15 @@ def _start_all(processes: int) -> int:
     try:
         run.run(run.parse_args(["--standalone", f"--nproc-per-node={processes}", *sys.argv]))
     except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        return failure.exitcode
+        rank, failure = error.get_first_failure()
+        status = failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode
+        if rank > 0 or failure.exitcode < 0:
+            print(
+                f"error: process {rank + 1} of {processes} ended with status {status}. Only the first one speaks: "
+                f"{VARIABLE}=1 shows what went wrong.",
+                file=sys.stderr,
+            )
+        return status
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0

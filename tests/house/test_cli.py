@@ -259,3 +259,17 @@ def test_a_lock_that_is_none(tmp_path, monkeypatch, content):
     lineage.LOCK.write_text(content)
     with pytest.raises(ArtifactError, match=r"dvc\.lock: not what DVC writes"):
         lineage.hashes()
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "cores", "gib"),
+    [("100000 100000", "3221225472", 1, 3.0), ("50000 100000", "max", 1, None), ("max 100000", "max", None, None)],
+)
+def test_hardware_is_what_a_container_may_use(tmp_path, monkeypatch, cpu, memory, cores, gib):
+    monkeypatch.setattr(lineage, "CGROUP", tmp_path / "none")
+    machine = lineage.hardware()
+    (tmp_path / "cpu.max").write_text(cpu)
+    (tmp_path / "memory.max").write_text(memory)
+    monkeypatch.setattr(lineage, "CGROUP", tmp_path)
+    found = lineage.hardware()
+    assert found["cores"] == (cores or machine["cores"]) and found["memory_gib"] == (gib or machine["memory_gib"])

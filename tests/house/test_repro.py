@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 import yaml
 from dvc.repo import Repo, lock_repo
 
-from pixelprune.commands.repro import START, costs, jobs_for, longest_ways
+from pixelprune.commands import repro as repro_command
+from pixelprune.commands.repro import START, costs, jobs_for, longest_ways, startable
 
 MEET = """
 import pathlib, sys, time
@@ -105,8 +107,10 @@ def test_what_ends_it_ends_its_stages(folder: Path, number: int, status: int, sa
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        lines, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (status, said)
+    assert "left | ERROR: failed to reproduce 'left'" in lines, "DVC itself is not signalled: it ends its files"
+    assert (folder / ".dvc/tmp/rwlock").read_text() == "{}"
     with suppress(psutil.NoSuchProcess):  # nobody may have asked yet how it ended
         assert psutil.Process(int((folder / "pid").read_text())).status() == psutil.STATUS_ZOMBIE
 
@@ -157,6 +161,39 @@ def test_nothing_runs_where_the_params_are_wrong(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: params.yaml: ") and "seeds.0: " in done.stderr
     assert not list(folder.glob("*.here"))
+
+
+@pytest.fixture
+def interruptible():
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_stage_that_does_not_end_when_interrupted_is_killed(monkeypatch) -> None:
+    """What waits for it, as DVC does, is not."""
+    monkeypatch.setattr(repro_command, "PATIENCE", 0.5)
+    stage = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('here', flush=True); time.sleep(99)"
+    )
+    waits = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {stage!r}]).returncode == -9)"
+    with (
+        ThreadPoolExecutor(1) as pool,
+        subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE, process_group=0, text=True) as child,
+    ):
+        assert child.stdout is not None and child.stdout.readline() == "here\n"
+        repro_command._end([pool.submit(lambda: child.wait() == 0)], [child], signal.SIGINT)
+    assert child.returncode == 1
+
+
+def test_what_reads_the_lock_file_runs_alone() -> None:
+    report, attack, fit = "studies/mine/dvc.yaml:report", "attack@a", "importance@unused"
+    assert startable([attack, fit], [], 4) == [attack, fit] and startable([attack, fit], [], 1) == [attack]
+    assert startable([report, fit], [], 4) == [fit]
+    assert startable([report], [fit], 4) == []
+    assert startable([report], [], 1) == [report]
+    assert startable([fit], [report], 4) == []
 
 
 @pytest.mark.parametrize(

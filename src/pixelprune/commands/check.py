@@ -8,6 +8,7 @@ import argparse
 import math
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pixelprune.artifacts import AGAIN
 from pixelprune.errors import ArtifactError, ParamsError
 
 CHECKS = Path("report/checks.csv")
+PIPELINE = Path("dvc.yaml")
 
 
 def main(words: list[str]) -> int:
@@ -31,9 +33,16 @@ def main(words: list[str]) -> int:
     found = study.load()
     rooted(found.root)
     axes = f"{_count(len(found.strategies), 'strateg', 'y', 'ies')} x {_count(len(found.trainings), 'training')}"
-    stages = stage_count(Path("dvc.yaml"), values)
+    stages = stage_count(PIPELINE, values)
     ending = f", {_count(stages, 'stage')}" if stages else ""
     print(f"{params.FILE}: {axes} x {_count(len(found.seeds), 'seed')} = {_count(len(found.runs), 'run')}{ending}")
+    theirs = Path(found.root) / PIPELINE
+    if stages and theirs.is_file() and theirs.read_bytes() != PIPELINE.read_bytes():
+        print(
+            f"{PIPELINE}: differs from {os.path.relpath(theirs)}, so changes of newer sources may run nothing again; "
+            "`python -m pixelprune deps --fix` copies that one",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -20,6 +20,8 @@ from pixelprune import cli
 from pixelprune.errors import ArtifactError
 
 LOCK = Path("dvc.lock")
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container says how much of its machine it may use."""
 
 
 def main(words: list[str]) -> int:
@@ -51,10 +53,13 @@ def commit() -> str | None:
 
 
 def hardware() -> dict[str, Any]:
-    """What this machine is; the results may have been made on another one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """What this machine is, or what this container may use of it; the results may have been made on another one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    quota, period = _allowed("cpu.max", 2) or (cores, 1)
+    (most,) = _allowed("memory.max", 1) or (memory,)
+    cores, memory = max(min(cores, quota // period), 1), min(memory, most)
     return {
         "cpu": _cpu(),
         "cores": cores,
@@ -62,6 +67,15 @@ def hardware() -> dict[str, Any]:
         "gpu": names.splitlines() if names else [],
         "system": platform.platform(),
     }
+
+
+def _allowed(name: str, numbers: int) -> list[int] | None:
+    """The numbers in a file of the control group; None where there is no limit."""
+    try:
+        found = [int(word) for word in (CGROUP / name).read_text(encoding="utf-8").split()]
+    except (OSError, ValueError):  # "max" where there is none
+        return None
+    return found if len(found) == numbers else None
 
 
 def versions() -> dict[str, str]:
@@ -114,8 +128,9 @@ def show(found: dict[str, Any]) -> None:
             table.add_row(*(("", "") if first else (stage, "" if seconds is None else f"{seconds:.1f}")), *row)
     table.columns[1].justify = "right"
     console.print(table)
-    if found["seconds"]:
-        console.print(f"{sum(found['seconds'].values()):.0f} s in all, on the machine that ran them")
+    there = [seconds for stage, seconds in found["seconds"].items() if stage in found["hashes"]]
+    if there:
+        console.print(f"{sum(there):.0f} s in all, on the machine that ran them")
 
 
 def _stages() -> set[str] | None:

@@ -2,16 +2,17 @@
 
 Each stage is a `dvc repro --single-item` of its own, started when all that it needs is there. DVC decides whether it
 has to run, locks what it reads and writes, and caches it. After a failure the running stages end and no other starts.
-What interrupts or terminates this command interrupts or terminates them.
+What interrupts or terminates this command does so to them, and DVC ends by itself: dvc.lock stays whole.
 """
 
 import argparse
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import chdir, suppress
 from graphlib import TopologicalSorter
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import psutil
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
@@ -41,6 +43,12 @@ MEMORY = 2
 
 ENDS = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
 """Signals that end the stages, too; an interrupt does so by itself."""
+
+PATIENCE = 30.0
+"""Seconds that an interrupted stage may take to end before it is killed."""
+
+READS_LOCK = "report"
+"""The stage that reads dvc.lock, which DVC writes anew at the end of every other one."""
 
 START = 5.0
 """Seconds until a stage is at work, and DVC done with it, beside those that it counts itself."""
@@ -132,8 +140,8 @@ def run(needs: Needs, cost: Mapping[str, float], jobs: int, environment: Mapping
         try:
             while (left and not failed) or running:
                 ready.update(order.get_ready())
-                free = 0 if failed else jobs - len(running)
-                for stage in sorted(ready, key=lambda stage: (-urgent[stage], stage))[:free]:
+                first = sorted(ready, key=lambda stage: (-urgent[stage], stage))
+                for stage in [] if failed else startable(first, running.values(), jobs):
                     ready.remove(stage)
                     running[pool.submit(_repro, stage, environment, children)] = stage
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -149,11 +157,43 @@ def run(needs: Needs, cost: Mapping[str, float], jobs: int, environment: Mapping
                     else:
                         failed.append(stage)
         except (KeyboardInterrupt, SystemExit) as stop:
-            for child in list(children):
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT)
+            _end(running, children, signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT)
             raise
     return failed
+
+
+def startable(ready: Sequence[str], running: Collection[str], jobs: int) -> Sequence[str]:
+    """Which of the ready stages, the most urgent first, start now beside those that run."""
+    alone = [stage for stage in ready if _reads_lock(stage)]
+    if any(map(_reads_lock, running)):
+        return []
+    others = [stage for stage in ready if stage not in alone]
+    return others[: jobs - len(running)] if others or running else alone[:1]
+
+
+def _reads_lock(stage: str) -> bool:
+    return stage.rpartition(":")[2] == READS_LOCK
+
+
+def _end(running: Collection[Future[bool]], children: Collection[subprocess.Popen[str]], number: int) -> None:
+    """Sends the signal to each process of each stage, once, until DVC has ended behind all of them.
+
+    Never to DVC: it could be writing dvc.lock.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told: set[psutil.Process] = set()
+    begun = time.monotonic()
+    while not all(future.done() for future in running):
+        if time.monotonic() - begun > PATIENCE:
+            number, begun = signal.SIGKILL, math.inf
+            told.clear()
+        for child in list(children):
+            with suppress(psutil.NoSuchProcess):
+                for process in psutil.Process(child.pid).children(recursive=True):
+                    if process not in told:
+                        told.add(process)
+                        process.send_signal(number)
+        time.sleep(0.05)
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
