@@ -14,16 +14,16 @@ from pixelprune.defenses.catalog import Defense
 
 def main(training: str, seed: str, defense: str) -> None:
     runtime.prepare()
-    run = Path("none", training, seed)
+    run, entry, number = Path("none", training, seed), params.load(f"defenses.{defense}", Defense), params.seed(seed)
     out = Path("defended") / run / defense
     with stage.running(f"defend@{training}-{seed}-{defense}", out):
         card = defending.learn(
-            params.load(f"defenses.{defense}", Defense),
+            entry,
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned/none"),
             model=Path("models") / run,
             out=out,
-            seed=params.seed(seed),
+            seed=number,
             device=runtime.device(),
         )
     print(f"defend {training} {seed} {defense}: learned {card['learned']:,} numbers")

@@ -18,16 +18,18 @@ def main(strategy: str, training: str, seed: str, measure: str) -> None:
     runtime.prepare()
     run = Path(strategy, training, seed)
     what = f"measure {strategy} {training} {seed} {measure}"
+    entry, number = params.load(f"measures.{measure}", Measure), params.seed(seed)
+    threat = next(iter(params.load("threats", dict[str, Threat]).values()))
     out = Path("measures") / run / measure
     with stage.running(f"measure@{strategy}-{training}-{seed}-{measure}", out):
         found = measuring.measure(
-            params.load(f"measures.{measure}", Measure),
-            next(iter(params.load("threats", dict[str, Threat]).values())),
+            entry,
+            threat,
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned", strategy),
             model=Path("models") / run,
             out=out,
-            seed=params.seed(seed),
+            seed=number,
             device=runtime.device(),
             tell=cli.teller(what),
         )

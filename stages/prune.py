@@ -22,6 +22,7 @@ from pixelprune.training.catalog import Learning
 def main(key: str) -> None:
     runtime.prepare()
     strategy = params.load(f"strategies.{key}", Strategy)
+    network, learning = params.load("network", Network), params.load("silhouette", Learning)
     source, folder = Path("data/maps", strategy.map), Path("data/pruned", key)
     with stage.running(f"prune@{key}", folder):
         data = {name: split.load(Path("data/raw"), name) for name in ("train", "test")}
@@ -39,9 +40,7 @@ def main(key: str) -> None:
             "behaviour": selector.behaviour, "oracle": selector.oracle,
             "shares": {name: round(float(mask.mean()), 6) for name, mask in masks.items()},
         })  # fmt: skip
-        leak = silhouette.measure(
-            data, masks, params.load("network", Network), params.load("silhouette", Learning), runtime.device()
-        )
+        leak = silhouette.measure(data, masks, network, learning, runtime.device())
         artifacts.save_json(folder / "silhouette.json", leak)
     print(
         f"prune {key}: keeps {masks['test'].mean():.1%} of {height * width} pixels; "

@@ -19,13 +19,13 @@ from pixelprune.training.catalog import Training
 def main(strategy: str, training: str, seed: str) -> None:
     parallel.start()
     runtime.prepare()
+    network, entry = params.load("network", Network), params.load(f"trainings.{training}", Training)
+    given, number = isinstance(entry, pretrained.Pretrained), params.seed(seed)
+    work = partial(pretrained.take, entry) if given else partial(run.train, network, entry)
     goal = Path("models", strategy, training, seed)
     with stage.running(f"train@{strategy}-{training}-{seed}", goal), parallel.written_once(goal) as out:
-        network, entry = params.load("network", Network), params.load(f"trainings.{training}", Training)
-        given = isinstance(entry, pretrained.Pretrained)
-        work = partial(pretrained.take, entry) if given else partial(run.train, network, entry)
         card = work(
-            params.seed(seed),
+            number,
             raw=Path("data/raw"),
             pruned_folder=Path("data/pruned", strategy),
             out=out,

@@ -18,10 +18,11 @@ def main() -> None:
     runtime.prepare()
     values = params.read()
     axes = [params.section(values, key) for key in ("strategies", "trainings", "seeds")]
+    threats = params.load("threats", dict[str, Threat])
     places = [f"{strategy}/{training}/{seed}" for strategy in axes[0] for training in axes[1] for seed in axes[2]]
     with stage.running("transfer", Path("transfer")):
         orphans.remove(Path("."), values)
-        rows, checks = transfer.measure(places, params.load("threats", dict[str, Threat]), runtime.device())
+        rows, checks = transfer.measure(places, threats, runtime.device())
         artifacts.save_table(Path("transfer/rows.parquet"), rows)
         artifacts.save_json(Path("transfer/checks.json"), checks)
     print(f"transfer: {len(places)} runs, {sum(check['verdict'] == 'fail' for check in checks.values())} fail E29")
