@@ -55,7 +55,8 @@ def _start_all(processes: int) -> int:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         status = failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode
-        if rank > 0 or failure.exitcode < 0:
+        spoke = 0 in error.failures and error.failures[0].exitcode > 0
+        if not spoke:
             print(
                 f"error: process {rank + 1} of {processes} ended with status {status}. Only the first one speaks: "
                 f"{VARIABLE}=1 shows what went wrong.",

@@ -84,6 +84,19 @@ def test_a_mistake_is_one_message_from_all_processes(tmp_path: Path, processes: 
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
+def test_a_process_that_is_killed_is_named(tmp_path: Path) -> None:
+    """It had no time for a word, and the first one has none to say."""
+    killing = "import os; os.kill(os.getpid(), 9 * parallel.rank()); time.sleep(60)"
+    (tmp_path / "killed.py").write_text(SLEEPER.replace("time.sleep(300)", killing))
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "killed.py")], text=True, capture_output=True,
+        env={**os.environ, "PIXELPRUNE_PROCESSES": "2", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (137, "all here\n")
+    told = "Only the first one speaks: PIXELPRUNE_PROCESSES=1 shows what went wrong."
+    assert done.stderr == f"error: process 2 of 2 ended with status 137. {told}\n"
+
+
 SLEEPER = """
 import time
 from pixelprune import cli, parallel
