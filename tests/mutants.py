@@ -152,7 +152,6 @@ MUTANTS = [
     ("distance over closed pixels too", "targets.py", "dual_length(grad * mask, ball)", "dual_length(grad, ball)"),
     ("the gap is the distance", "targets.py", "-loss(logits, labels) / dual_length(grad * mask, ball).clamp(min=TINY)", "-loss(logits, labels)"),
     ("the norm itself for the dual one", "balls.py", "return (grad * ball.steepest(grad)).sum((1, 2, 3))", "return ball.length(grad)"),
-    ("one round of single signs", "rays.py", "part == number % parts", "part == number + 0 * parts"),
     ("rays stop at the finest", "rays.py", "        parts = torch.minimum(2 * parts, most)", "        if (parts == most).all():\n            return\n        parts = torch.minimum(2 * parts, most)"),
     ("a copy judges an ensemble", "in_turn.py", "exactly(part)(points)", "part(points)"),
     ("the copy's boundary is the model's", "fab.py", "reach=ball.eps * (1 + beyond)", "reach=ball.eps * (1 + 0 * beyond)"),
