@@ -210,6 +210,8 @@ def test_lineage_shows_what_the_results_came_from(tmp_path, monkeypatch, capsys)
     lineage.LOCK.write_text(LOCK)
     with cli.timed("download"):
         pass
+    (cli.TIMINGS / "download").write_text("3\n")
+    (cli.TIMINGS / "prune@gone").write_text("4\n")
     assert lineage.main(["--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["hashes"] == {
@@ -218,7 +220,7 @@ def test_lineage_shows_what_the_results_came_from(tmp_path, monkeypatch, capsys)
             "data/raw": "fedcba9876543210fedcba9876543210.dir",
         }
     }
-    assert set(found["seconds"]) == {"download"}
+    assert found["seconds"] == {"download": 3, "prune@gone": 4}
     assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"torch", "numpy", "dvc", "opencv-python"} <= set(found["versions"])
     assert found["hardware"]["cores"] >= 1
@@ -227,6 +229,7 @@ def test_lineage_shows_what_the_results_came_from(tmp_path, monkeypatch, capsys)
     assert "data/raw" in out
     assert "fedcba987654" in out
     assert "download" in out
+    assert "\n3 s in all" in out, "a stage that is gone has no part in it"
 
 
 def test_lineage_helps_where_there_is_no_study(tmp_path, monkeypatch, capsys):

@@ -62,6 +62,17 @@ def edited(tmp_path, monkeypatch, **sections):
     monkeypatch.chdir(tmp_path)
 
 
+def test_check_says_that_a_pipeline_is_an_old_copy(tmp_path, monkeypatch, capsys):
+    edited(tmp_path, monkeypatch, root=str(ROOT))
+    pipeline = (ROOT / "dvc.yaml").read_text()
+    (tmp_path / "dvc.yaml").write_text(pipeline)
+    assert check.main([]) == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "dvc.yaml").write_text(pipeline.replace("      - ${root}/src/pixelprune/stage.py\n", "", 1))
+    assert check.main([]) == 0
+    assert capsys.readouterr().err.startswith("dvc.yaml: differs from ")
+
+
 def test_check_crosses_the_sections(tmp_path, monkeypatch):
     edited(tmp_path, monkeypatch, strategies={"half": {"map": "pcca", "keep": 0.5, "fill": "black"}})
     with pytest.raises(ParamsError) as error:

@@ -148,6 +148,8 @@ def test_attacks_reach_the_worst_corner_of_a_linear_model(bias: float, tmp_path:
         seed=0, folder=tmp_path,
     )  # fmt: skip
     assert set(table["attack"]) == {"mean_ce", "mean_dlr", "square", "rays", "transferred", "replayed_kept"}
+    given = table[table["attack"].isin(["transferred", "replayed_kept"])]
+    assert (given[["forward", "backward"]] == 0).all(axis=None), "points of others are not given up for a lucky answer"
     # The second answer of the verdict's streams: the first is about the clean images.
     verdict = by_chance.mean(pruned, batch, by_chance.VERDICT, 0, "verdict")
     verdict(images)
